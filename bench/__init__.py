@@ -1,0 +1,39 @@
+"""Alignment bench: interchangeable alignment methods on shared tasks, measured alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bench.contracts import Completion, Field, Method, Probe, Prompt, Task
+from bench.errors import BenchError, Diverged
+from bench.policy import ModelPolicy, Policy, Samples
+from bench.workbench import Workbench
+
+if TYPE_CHECKING:
+    from bench.runner import Run, run
+
+__all__ = [
+    "BenchError",
+    "Completion",
+    "Diverged",
+    "Field",
+    "Method",
+    "ModelPolicy",
+    "Policy",
+    "Probe",
+    "Prompt",
+    "Run",
+    "Samples",
+    "Task",
+    "Workbench",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # `runner` sits on the top floor; importing it late keeps the floors below free of it
+    if name in ("run", "Run"):
+        import importlib
+
+        return getattr(importlib.import_module("bench.runner"), name)
+    raise AttributeError(f"module 'bench' has no attribute {name!r}")

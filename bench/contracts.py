@@ -1,0 +1,182 @@
+"""What a method and a task are. Everything else in the bench is built on these two.
+
+A method's or a task's fields are its settings: typed, bounded, described. Both are frozen pydantic models, so an
+unknown or ill-typed setting is refused where it is named.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from bench.policy import Policy
+    from bench.workbench import Workbench
+
+__all__ = ["Completion", "Field", "Method", "Probe", "Prompt", "Settings", "Task"]
+
+Message: TypeAlias = dict[str, str]
+Prompt: TypeAlias = str | list[Message]
+"""A text, or a conversation in TRL's format: ``[{"role": "user", "content": …}, …]``."""
+Completion: TypeAlias = str | list[Message]
+"""What follows a prompt: a text, or one assistant message in a list where the prompt is a conversation."""
+
+STAGES = ("preferences", "reward_model")
+"""The shared stages that a method may name in `needs`. The base and the SFT model exist for every cell."""
+
+
+def snake_case(name: str) -> str:
+    """``BestOfN`` → ``best_of_n``, ``PPO`` → ``ppo``, ``RewardGradient`` → ``reward_gradient``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+class Settings(BaseModel):
+    """Typed, bounded, frozen settings that refuse what they do not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+
+class Plugin(Settings):
+    """What methods and tasks share: a name and a one-line summary from the docstring."""
+
+    name: ClassVar[str]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" not in cls.__dict__:
+            cls.name = snake_case(cls.__name__)
+
+    @classmethod
+    def summary(cls) -> str:
+        """The first line of the class's docstring."""
+        return (cls.__doc__ or "").strip().partition("\n")[0]
+
+
+class Method(Plugin):
+    """A way to turn the SFT model π0 (or the base model) into a policy.
+
+    Subclasses declare their hyper-parameters as fields and write one function, `train`.
+
+    `needs` names the shared stages that must exist before `train` is called: any of ``"preferences"`` and
+    ``"reward_model"``. The base model, the SFT model (the reference π0), prompts and demonstrations are always there.
+    """
+
+    needs: ClassVar[set[str]] = set()
+
+    @abstractmethod
+    def train(self, workbench: Workbench) -> Policy:
+        """Return the policy. All randomness comes from `workbench.seed`."""
+
+    def load(self, workbench: Workbench, directory: Path) -> Policy:
+        """Restore from `directory` what `Policy.save` wrote there.
+
+        A policy with a model needs nothing more than this default; one that works at decoding time overrides it.
+        """
+        return workbench.load_policy(directory)
+
+    def unfit_for(self, task: Task) -> str | None:
+        """Why this method cannot run on `task`, or None. A reason makes the cell `skipped`."""
+        return None
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One multiple-choice question. `query` + `choices[i]` is the text whose probability is asked of the model.
+
+    posterior: the true probability of each choice, where the world knows it (sums to 1), else None.
+    """
+
+    query: str
+    choices: tuple[str, ...]
+    answer: int
+    posterior: tuple[float, ...] | None = None
+
+
+class Task(Plugin):
+    """A world to align in. A capability is there if its method is overridden: see the `has_…` properties.
+
+    Data sets use TRL's columns (`prompt`, `completion`, `chosen`, `rejected`), standard or conversational. In standard
+    format ``prompt + completion`` is the whole text, so completions carry their own leading space.
+    """
+
+    @property
+    @abstractmethod
+    def max_completion_tokens(self) -> int:
+        """The most tokens a policy may sample after a prompt, the end-of-sequence token included."""
+
+    @abstractmethod
+    def corpus(self, seed: int) -> list[str]:
+        """Texts that the `tiny` model is pre-trained on."""
+
+    @abstractmethod
+    def demonstrations(self, seed: int) -> Dataset:
+        """Columns `prompt`, `completion` and, where a curator graded them, `quality` (float, higher is better)."""
+
+    @abstractmethod
+    def prompts(self, split: str) -> Dataset:
+        """Column `prompt`; `split` is ``"train"`` or ``"test"``. No prompt is in both. Independent of any seed."""
+
+    @abstractmethod
+    def references(self) -> Dataset:
+        """Held-out `prompt`, `completion` pairs: the text that a good language model of this world predicts."""
+
+    def vocabulary(self) -> list[str] | None:
+        """The words of a word-level tokenizer, or None for a byte-level BPE trained on the corpus."""
+        return None
+
+    def gold(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[float]:
+        """What is really wanted, where that is known: one number per completion, higher is better."""
+        raise NotImplementedError(f"task {self.name} has no gold reward")
+
+    def prefers_first(
+        self, prompts: Sequence[Prompt], first: Sequence[Completion], second: Sequence[Completion], seed: int
+    ) -> list[bool]:
+        """The annotator: is the first completion preferred? Its noise model is stated in the task's docstring."""
+        raise NotImplementedError(f"task {self.name} has no annotator")
+
+    def pairs(self, split: str) -> Dataset:
+        """A data set's own preference pairs (`prompt`, `chosen`, `rejected`); `split` is ``"train"`` or ``"test"``."""
+        raise NotImplementedError(f"task {self.name} has no preference pairs of its own")
+
+    def probes(self) -> list[Probe]:
+        """Multiple-choice questions, for calibration. Independent of any seed."""
+        raise NotImplementedError(f"task {self.name} has no probes")
+
+    def report(self) -> dict[str, int]:
+        """Rows set aside while reading, by reason. Empty for worlds that are generated."""
+        return {}
+
+    def content_digest(self) -> str:
+        """Identifies data that the settings only point at (files); part of every stage's key."""
+        return ""
+
+    def _has(self, capability: str) -> bool:
+        return getattr(type(self), capability) is not getattr(Task, capability)
+
+    @property
+    def has_gold(self) -> bool:
+        """Is a gold reward known?"""
+        return self._has("gold")
+
+    @property
+    def has_pairs(self) -> bool:
+        """Does the task bring its own preference pairs?"""
+        return self._has("pairs")
+
+    @property
+    def has_preferences(self) -> bool:
+        """Can preference pairs be had, from the data or from an annotator?"""
+        return self.has_pairs or self._has("prefers_first")
+
+    @property
+    def has_probes(self) -> bool:
+        """Are there multiple-choice questions?"""
+        return self._has("probes")

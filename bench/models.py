@@ -1,0 +1,129 @@
+"""Models and tokenizers: `tiny` ones made here, others from a directory in transformers' format or from the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    GenerationConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
+    PreTrainedTokenizerFast,
+)
+
+from bench.encoding import PLAIN_CHAT_TEMPLATE
+from bench.settings import TinyModel
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+PAD, EOS, UNKNOWN = "<pad>", "<eos>", "<unk>"
+
+
+def word_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
+    """One token per space-separated word; lossless on text whose words are single-spaced and known."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    vocabulary = {word: i for i, word in enumerate([PAD, EOS, UNKNOWN, *(f"▁{word}" for word in words)])}
+    raw = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
+    raw.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    raw.decoder = decoders.Metaspace(prepend_scheme="first")
+    return _finish(raw)
+
+
+def bpe_tokenizer(texts: Sequence[str], size: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE trained on `texts`: any text is encoded without loss."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    raw = Tokenizer(models.BPE())
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        special_tokens=[PAD, EOS, UNKNOWN],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    raw.train_from_iterator(texts, trainer)
+    return _finish(raw)
+
+
+def _finish(raw: object) -> PreTrainedTokenizerFast:
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=raw, pad_token=PAD, eos_token=EOS, unk_token=UNKNOWN, padding_side="left"
+    )
+    tokenizer.chat_template = PLAIN_CHAT_TEMPLATE
+    tokenizer.clean_up_tokenization_spaces = False
+    return tokenizer
+
+
+def tiny_model(settings: TinyModel, tokenizer: PreTrainedTokenizerBase, seed: int) -> GPT2LMHeadModel:
+    """An untrained GPT-2 without dropout, initialised from `seed`."""
+    config = GPT2Config(
+        vocab_size=len(tokenizer),
+        n_positions=settings.context,
+        n_embd=settings.width,
+        n_layer=settings.layers,
+        n_head=settings.heads,
+        activation_function="gelu_pytorch_tanh",  # gelu_new's values, from one fused kernel
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        bos_token_id=tokenizer.eos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return GPT2LMHeadModel(config)
+
+
+def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
+    """A tokenizer that pads on the left, has a padding token (EOS if it brought none) and a chat template."""
+    tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if tokenizer.chat_template is None:
+        tokenizer.chat_template = PLAIN_CHAT_TEMPLATE
+    return tokenizer
+
+
+def load_model(source: str | Path, tokenizer: PreTrainedTokenizerBase | None = None) -> PreTrainedModel:
+    """A causal language model in full precision, dropout off, with no generation defaults of its own.
+
+    tokenizer: whose pad and EOS ids the model takes over (a saved model of ours has them already).
+    """
+    model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, trust_remote_code=False)
+    return _prepare(model, tokenizer)
+
+
+def load_classifier(source: str | Path, tokenizer: PreTrainedTokenizerBase | None = None) -> PreTrainedModel:
+    """A sequence classifier with one output; the head is new where `source` holds a language model."""
+    model = AutoModelForSequenceClassification.from_pretrained(
+        source, num_labels=1, dtype=torch.float32, trust_remote_code=False
+    )
+    return _prepare(model, tokenizer)
+
+
+def _prepare(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None) -> PreTrainedModel:
+    if tokenizer is not None:
+        model.config.eos_token_id = tokenizer.eos_token_id
+        model.config.pad_token_id = tokenizer.pad_token_id
+    # a model's own top-p or temperature would bias every estimate made from its samples
+    model.generation_config = GenerationConfig(
+        eos_token_id=model.config.eos_token_id, pad_token_id=model.config.pad_token_id
+    )
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    for name in ("attention_dropout", "attn_pdrop", "dropout"):
+        if getattr(model.config, name, None):
+            setattr(model.config, name, 0.0)
+    return model

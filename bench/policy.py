@@ -1,0 +1,170 @@
+"""What a method returns: something that samples completions for prompts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.contracts import Completion, Prompt
+from bench.encoding import decode_completions, encode_prompt
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass
+class Samples:
+    """Completions drawn for prompts, one row each.
+
+    completion_ids: sampled tokens up to and including the first EOS, no padding.
+    finished: whether the completion ended in EOS (else it ran into the token limit).
+    """
+
+    prompts: list[Prompt] = field(default_factory=list)
+    completions: list[Completion] = field(default_factory=list)
+    prompt_ids: list[list[int]] = field(default_factory=list)
+    completion_ids: list[list[int]] = field(default_factory=list)
+    finished: list[bool] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def extend(self, other: Samples) -> None:
+        """Append the rows of `other`."""
+        for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True):
+            mine.extend(theirs)
+
+    def select(self, rows: Sequence[int]) -> Samples:
+        """The given rows, in that order."""
+        return Samples(*([column[i] for i in rows] for column in vars(self).values()))
+
+
+class Policy(ABC):
+    """Samples completions. `model` is None for a policy that works at decoding time (best-of-n)."""
+
+    model: PreTrainedModel | None = None
+
+    @abstractmethod
+    def sample(self, prompts: Sequence[Prompt], seed: int, temperature: float = 1.0) -> Samples:
+        """One completion per prompt (repeat a prompt for more). Same seed, same samples.
+
+        temperature: 1 samples the policy itself; anything else biases every estimate of KL and entropy.
+        """
+
+    def save(self, directory: Path) -> None:
+        """Write what `Method.load` needs to restore this policy; nothing by default."""
+
+
+def generate(
+    model: PreTrainedModel,
+    input_ids: Tensor,
+    attention_mask: Tensor,
+    max_new_tokens: int,
+    temperature: float = 1.0,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Sample from `model` with no truncation (no top-k, no top-p), from the global random state.
+
+    Args:
+        input_ids, attention_mask: left-padded prompts, shape (batch, prompt length).
+
+    Returns:
+        tokens (batch, new), mask (batch, new; 1 up to and including the first EOS), and the log-probabilities of the
+        sampled tokens under the tempered model (batch, new; nats; 0 where the mask is 0).
+    """
+    import torch
+    from transformers import GenerationConfig
+
+    eos, pad = model.config.eos_token_id, model.config.pad_token_id
+    plain = GenerationConfig(
+        do_sample=True,
+        temperature=temperature,
+        top_k=0,
+        top_p=1.0,
+        max_new_tokens=max_new_tokens,
+        eos_token_id=eos,
+        pad_token_id=pad,
+        return_dict_in_generate=True,
+        output_scores=True,
+    )
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        out = model.generate(input_ids=input_ids, attention_mask=attention_mask, generation_config=plain)
+    model.train(was_training)
+    tokens = out.sequences[:, input_ids.shape[1] :]
+    ended = (tokens == eos).long()
+    # 1 on every token before the first EOS and on that EOS itself: holds for pad = eos as well
+    mask = (ended.cumsum(1) - ended == 0).long()
+    scores = torch.stack(out.scores, dim=1)  # (batch, new, vocabulary), already divided by the temperature
+    logprobs = scores.log_softmax(-1).gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
+    return tokens, mask, torch.where(mask == 1, logprobs, torch.zeros_like(logprobs))
+
+
+def pad_left(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
+    """Left-padded ids and their attention mask, each of shape (rows, longest)."""
+    import torch
+
+    longest = max(len(row) for row in rows)
+    ids = torch.full((len(rows), longest), pad)
+    mask = torch.zeros((len(rows), longest), dtype=torch.long)
+    for i, row in enumerate(rows):
+        if row:
+            ids[i, longest - len(row) :] = torch.tensor(list(row))
+            mask[i, longest - len(row) :] = 1
+    return ids, mask
+
+
+class ModelPolicy(Policy):
+    """Samples a causal language model.
+
+    Args:
+        max_new_tokens: the most tokens a completion may have, EOS included.
+        batch_size: prompts per forward pass; sampling is reproducible for a given value.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        max_new_tokens: int,
+        batch_size: int = 256,
+    ) -> None:
+        self.model: PreTrainedModel = model
+        self.tokenizer = tokenizer
+        self.max_new_tokens = max_new_tokens
+        self.batch_size = batch_size
+
+    def sample(self, prompts: Sequence[Prompt], seed: int, temperature: float = 1.0) -> Samples:
+        """See `Policy.sample`. The caller's random state is left as it was."""
+        import torch
+
+        encoded = [encode_prompt(self.tokenizer, prompt) for prompt in prompts]
+        samples = Samples()
+        device = self.model.device
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            for start in range(0, len(prompts), self.batch_size):
+                rows = slice(start, start + self.batch_size)
+                ids, mask = pad_left(encoded[rows], self.model.config.pad_token_id)
+                tokens, kept, _ = generate(
+                    self.model, ids.to(device), mask.to(device), self.max_new_tokens, temperature
+                )
+                samples.extend(self._rows(list(prompts[rows]), encoded[rows], tokens, kept))
+        return samples
+
+    def _rows(
+        self, prompts: list[Prompt], prompt_ids: list[list[int]], tokens: Tensor, mask: Tensor
+    ) -> Samples:
+        lengths = mask.sum(1).tolist()
+        ids = [row[:n] for row, n in zip(tokens.tolist(), lengths, strict=True)]
+        completions = decode_completions(self.tokenizer, prompts, prompt_ids, ids)
+        eos = self.model.config.eos_token_id
+        return Samples(prompts, completions, prompt_ids, ids, [row[-1] == eos for row in ids])
+
+    def save(self, directory: Path) -> None:
+        """Write the model in transformers' format (safetensors)."""
+        self.model.save_pretrained(directory)

@@ -1,0 +1,66 @@
+"""Settings of models, shared stages and the evaluation, as a matrix file may set them."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from bench.contracts import Settings
+
+
+class TinyModel(Settings):
+    """A GPT-2 pre-trained from scratch on the task's own text by the `base` stage."""
+
+    layers: int = Field(2, ge=1, le=48, description="transformer blocks")
+    width: int = Field(64, ge=8, le=4096, description="embedding width; a multiple of `heads`")
+    heads: int = Field(4, ge=1, le=64, description="attention heads")
+    context: int = Field(256, ge=8, le=8192, description="longest sequence in tokens")
+    vocabulary: int = Field(
+        1000, ge=260, le=100_000, description="tokens of the byte-level BPE, where the task has no word list"
+    )
+    steps: int = Field(600, ge=1, description="optimiser steps of pre-training")
+    batch_size: int = Field(32, ge=1, description="sequences per step")
+    learning_rate: float = Field(3e-3, gt=0, le=1, description="peak of a cosine schedule (AdamW)")
+
+
+class SFTStage(Settings):
+    """Supervised fine-tuning of the base model on all demonstrations: gives the reference π0."""
+
+    epochs: float = Field(2, gt=0, description="passes over the demonstrations")
+    batch_size: int = Field(32, ge=1, description="demonstrations per step")
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="peak learning rate (AdamW, linear decay)")
+    max_demonstrations: int | None = Field(None, ge=1, description="use at most so many demonstrations")
+
+
+class PreferencesStage(Settings):
+    """Preference pairs: the data set's own, or sampled from π0 and compared by the task's annotator."""
+
+    pairs: int = Field(2000, ge=1, description="training pairs to collect (or to use, of a data set's own)")
+    heldout: int = Field(500, ge=1, description="further pairs to test the reward model on")
+
+
+class RewardModelStage(Settings):
+    """A Bradley–Terry reward model trained from the SFT model on the training pairs."""
+
+    epochs: float = Field(2, gt=0, description="passes over the pairs")
+    batch_size: int = Field(32, ge=1, description="pairs per step")
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="peak learning rate (AdamW, linear decay)")
+
+
+class Stages(Settings):
+    """Settings of the stages that cells share."""
+
+    sft: SFTStage = SFTStage()
+    preferences: PreferencesStage = PreferencesStage()
+    reward_model: RewardModelStage = RewardModelStage()
+
+
+class Evaluation(Settings):
+    """How every policy is measured: once it is trained, and every so often while it trains."""
+
+    prompts: int = Field(128, ge=1, description="held-out prompts, the same for every cell")
+    samples: int = Field(4, ge=1, description="completions per prompt")
+    temperature: float = Field(1.0, gt=0, le=10, description="sampling temperature; 1 measures the policy itself")
+    references: int = Field(256, ge=1, description="held-out reference texts for the perplexity")
+    probes: int = Field(10_000, ge=1, description="multiple-choice questions, at most")
+    curve_points: int = Field(8, ge=0, description="measurements while a method trains, beside the first")
+    curve_prompts: int = Field(64, ge=1, description="held-out prompts of each such measurement")

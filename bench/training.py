@@ -1,0 +1,113 @@
+"""What every transformers Trainer in the bench shares: its arguments, and the callback that watches it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from bench.errors import Diverged
+
+if TYPE_CHECKING:
+    from bench.workbench import Workbench
+
+
+def training_arguments(directory: Path, seed: int, device: str) -> dict[str, Any]:
+    """Arguments that hold for all training here: reproducible, silent, no tracker, full precision, no dropout later."""
+    return {
+        "output_dir": str(directory),
+        "seed": seed,
+        "use_cpu": device == "cpu",
+        "report_to": "none",
+        "save_strategy": "no",
+        "disable_tqdm": True,
+        "logging_steps": 10,
+        # the default replaces a NaN loss by a running mean, which would hide a divergence
+        "logging_nan_inf_filter": False,
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "optim": "adamw_torch_fused",
+        "dataloader_pin_memory": False,
+    }
+
+
+class FiniteCallback(TrainerCallback):
+    """Raises `Diverged` at the first step after which a logged figure or a parameter is NaN or infinite."""
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Check the parameters: one norm per tensor, one synchronisation."""
+        check_parameters(kwargs["model"], state.global_step)
+
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Check what the trainer reports."""
+        for name, value in (kwargs.get("logs") or {}).items():
+            if isinstance(value, int | float) and not math.isfinite(value):
+                raise Diverged(name, state.global_step)
+
+
+def check_parameters(model: torch.nn.Module, step: int) -> None:
+    """Raise `Diverged` if a parameter of `model` is NaN or infinite."""
+    named = [(name, p.detach()) for name, p in model.named_parameters() if p.requires_grad]
+    norms = torch.stack(torch._foreach_norm([p for _, p in named]))
+    if not bool(torch.isfinite(norms).all()):
+        bad = int((~torch.isfinite(norms)).nonzero()[0])
+        raise Diverged(f"parameter {named[bad][0]}", step)
+
+
+class ProgressCallback(TrainerCallback):
+    """Reports steps to a function of (step, total)."""
+
+    def __init__(self, report: Any) -> None:
+        self.report = report
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Report the step."""
+        self.report(state.global_step, state.max_steps)
+
+
+class WorkbenchCallback(FiniteCallback):
+    """Progress, curve, token count and divergence guard for a method that trains with a transformers Trainer."""
+
+    def __init__(self, workbench: Workbench) -> None:
+        self.workbench = workbench
+
+    def _measure(self, model: Any, step: int) -> None:
+        # a trainer that trains more than the policy (a critic, say) holds the policy as `model.policy`
+        policy = getattr(model, "policy", model)
+        was_training = policy.training
+        self.workbench.measure(self.workbench.policy(policy.eval()), step)
+        policy.train(was_training)
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Measure where training starts."""
+        if self.workbench.curve_points and state.global_step == 0:
+            self._measure(kwargs["model"], 0)
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Report the step and, `curve_points` times over the training, measure the policy."""
+        super().on_step_end(args, state, control, **kwargs)
+        step, total = state.global_step, state.max_steps
+        self.workbench.progress(step, total)
+        points = self.workbench.curve_points
+        if points and (step * points // total > (step - 1) * points // total):
+            self._measure(kwargs["model"], step)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Take over the trainer's own count of tokens."""
+        counts = [entry["num_tokens"] for entry in state.log_history if "num_tokens" in entry]
+        self.workbench.cost.tokens_trained += int(max(counts, default=state.num_input_tokens_seen))

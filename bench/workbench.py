@@ -1,0 +1,158 @@
+"""What a method's `train` is handed: models, data, reward, a seed of its own, and the account of what it spent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.contracts import STAGES, Task
+from bench.errors import BenchError
+from bench.policy import ModelPolicy, Policy
+from bench.reward import RewardModel
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
+
+
+@dataclass
+class Cost:
+    """What was spent: counts since the workbench was made."""
+
+    tokens_sampled: int = 0
+    tokens_trained: int = 0
+    reward_model_calls: int = 0
+    gold_labels: int = 0
+
+
+@dataclass
+class Workbench:
+    """One method's place of work in one cell.
+
+    Attributes:
+        task: the world.
+        tokenizer: shared by base, SFT and reward model.
+        seed: this stage's own; derive every random number from it.
+        device: ``"cpu"`` or ``"cuda"``.
+        checkpoints: an empty folder for whatever the method wants to keep while it trains.
+        needs: the shared stages that the method declared.
+        curve_points: how often, at most, `callbacks` measures the policy while it trains.
+    """
+
+    task: Task
+    tokenizer: PreTrainedTokenizerBase
+    seed: int
+    device: str
+    checkpoints: Path
+    load_base: Callable[[], PreTrainedModel]
+    load_sft: Callable[[], PreTrainedModel]
+    load_preferences: Callable[[], Dataset]
+    load_reward_model: Callable[[], PreTrainedModel]
+    needs: set[str] = field(default_factory=lambda: set(STAGES))
+    curve_points: int = 8
+    batch_size: int = 256
+    on_progress: Callable[[int, int], None] = lambda step, total: None
+    on_measure: Callable[[Policy, int], None] = lambda policy, step: None
+    cost: Cost = field(default_factory=Cost)
+    _cache: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    # -- models ----------------------------------------------------------------------------------------------------
+
+    def base_model(self) -> PreTrainedModel:
+        """A fresh copy of the pre-trained model, yours to train."""
+        return self.load_base().to(self.device)
+
+    def sft_model(self) -> PreTrainedModel:
+        """A fresh copy of π0, the SFT model, yours to train: where alignment methods start from."""
+        return self.load_sft().to(self.device)
+
+    @property
+    def reference(self) -> PreTrainedModel:
+        """π0 itself, frozen: KL is measured to it. Shared, never train it."""
+        return self._once("reference", lambda: self.load_sft().to(self.device).eval().requires_grad_(False))
+
+    @property
+    def reward_model(self) -> RewardModel:
+        """The learned (proxy) reward: call it on prompts and completions; `.module` has the gradients."""
+        self._declared("reward_model")
+        return self._once("reward_model", self._reward_model)
+
+    def _reward_model(self) -> RewardModel:
+        def count(texts: int) -> None:
+            self.cost.reward_model_calls += texts
+
+        return RewardModel(
+            self.load_reward_model().to(self.device), self.tokenizer, self.batch_size, count=count
+        )
+
+    # -- data ------------------------------------------------------------------------------------------------------
+
+    @property
+    def prompts(self) -> Dataset:
+        """Training prompts: column `prompt`."""
+        return self._once("prompts", lambda: self.task.prompts("train"))
+
+    @property
+    def demonstrations(self) -> Dataset:
+        """Columns `prompt`, `completion` and, where graded, `quality`."""
+        return self._once("demonstrations", lambda: self.task.demonstrations(self.seed))
+
+    @property
+    def preferences(self) -> Dataset:
+        """Training pairs: columns `prompt`, `chosen`, `rejected`."""
+        self._declared("preferences")
+        return self._once("preferences", self.load_preferences)
+
+    @property
+    def max_completion_tokens(self) -> int:
+        """The most tokens a policy may sample after a prompt, EOS included."""
+        return self.task.max_completion_tokens
+
+    # -- policies --------------------------------------------------------------------------------------------------
+
+    def policy(self, model: PreTrainedModel) -> ModelPolicy:
+        """The policy that samples `model`."""
+        return ModelPolicy(model, self.tokenizer, self.max_completion_tokens, self.batch_size)
+
+    def load_policy(self, directory: Path) -> ModelPolicy:
+        """The policy whose model `ModelPolicy.save` wrote to `directory`."""
+        from bench.models import load_model
+
+        return self.policy(load_model(directory).to(self.device))
+
+    # -- while training --------------------------------------------------------------------------------------------
+
+    def progress(self, step: int, total: int) -> None:
+        """Tell how far training is; shown in the cell's progress bar."""
+        self.on_progress(step, total)
+
+    def measure(self, policy: Policy, step: int) -> None:
+        """Add a point (KL, proxy, gold, entropy, perplexity on fixed prompts) to the training curve."""
+        self.on_measure(policy, step)
+
+    def callbacks(self) -> list[TrainerCallback]:
+        """For any transformers Trainer: progress, the training curve, the token count, and a stop at NaN."""
+        from bench.training import WorkbenchCallback
+
+        return [WorkbenchCallback(self)]
+
+    def training_arguments(self) -> dict[str, Any]:
+        """Keyword arguments for any `TrainingArguments`: seed, device, precision, no tracker, no checkpoints."""
+        from bench.training import training_arguments
+
+        return training_arguments(self.checkpoints, self.seed, self.device)
+
+    # -- private ---------------------------------------------------------------------------------------------------
+
+    def _declared(self, stage: str) -> None:
+        if stage not in self.needs:
+            raise BenchError(
+                f"the method used workbench.{stage} without declaring it: add {stage!r} to its `needs`"
+            )
+
+    def _once(self, name: str, make: Callable[[], Any]) -> Any:
+        if name not in self._cache:
+            self._cache[name] = make()
+        return self._cache[name]
