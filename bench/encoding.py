@@ -70,12 +70,13 @@ def decode_completions(
     Decoding a completion alone loses its leading space with many tokenizers, so the whole is decoded and the
     decoded prompt cut off.
     """
-    heads = tokenizer.batch_decode([list(p) for p in prompt_ids], skip_special_tokens=True)
-    wholes = tokenizer.batch_decode(
-        [[*p, *c] for p, c in zip(prompt_ids, completion_ids, strict=True)], skip_special_tokens=True
-    )
+    eos = tokenizer.eos_token_id
+    bodies = [[*ids][:-1] if len(ids) and ids[-1] == eos else [*ids] for ids in completion_ids]
+    # special tokens stay in the text: a policy that emits <unk> must not look as if it had emitted nothing
+    heads = tokenizer.batch_decode([[*ids] for ids in prompt_ids])
+    wholes = tokenizer.batch_decode([[*p, *c] for p, c in zip(prompt_ids, bodies, strict=True)])
     texts = [
-        whole[len(head) :] if whole.startswith(head) else tokenizer.decode(list(ids), skip_special_tokens=True)
-        for head, whole, ids in zip(heads, wholes, completion_ids, strict=True)
+        whole[len(head) :] if whole.startswith(head) else tokenizer.decode(body)
+        for head, whole, body in zip(heads, wholes, bodies, strict=True)
     ]
     return [completion_like(prompt, text) for prompt, text in zip(prompts, texts, strict=True)]
