@@ -107,10 +107,13 @@ class Task(Plugin):
     format ``prompt + completion`` is the whole text, so completions carry their own leading space.
     """
 
-    @property
-    @abstractmethod
-    def max_completion_tokens(self) -> int:
-        """The most tokens a policy may sample after a prompt, the end-of-sequence token included."""
+    # a property or a setting of the subclass; at run time a property here would hide such a setting
+    if TYPE_CHECKING:
+
+        @property
+        @abstractmethod
+        def max_completion_tokens(self) -> int:
+            """The most tokens a policy may sample after a prompt, the end-of-sequence token included."""
 
     @abstractmethod
     def corpus(self, seed: int) -> list[str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.contracts import Completion, Prompt
 
 if TYPE_CHECKING:
+    from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
 # Used where a tokenizer brings no chat template. An assistant's turn ends in EOS and nothing follows it, so a
@@ -33,7 +34,9 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> list[in
     """Token ids of a prompt, ready to be continued."""
     if isinstance(prompt, str):
         return list(tokenizer(prompt)["input_ids"])
-    return list(tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=True)["input_ids"])
+    return list(
+        tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=True)["input_ids"]
+    )
 
 
 def encode(
@@ -80,3 +83,23 @@ def decode_completions(
         for head, whole, body in zip(heads, wholes, bodies, strict=True)
     ]
     return [completion_like(prompt, text) for prompt, text in zip(prompts, texts, strict=True)]
+
+
+def within_context(
+    rows: Dataset, tokenizer: PreTrainedTokenizerBase, context: int, new_tokens: int = 0
+) -> tuple[Dataset, int]:
+    """The rows that a model of `context` tokens can take whole, and the number of rows that it cannot.
+
+    Args:
+        rows: `prompt`, and any of `completion`, `chosen`, `rejected`; where there is none of them, `new_tokens` is the
+            room that a sampled completion needs.
+    """
+    answers = [name for name in ("completion", "chosen", "rejected") if name in rows.column_names]
+
+    def fits(row: dict[str, Any]) -> bool:
+        if not answers:
+            return len(encode_prompt(tokenizer, row["prompt"])) + new_tokens <= context
+        return all(sum(map(len, encode(tokenizer, row["prompt"], row[name]))) <= context for name in answers)
+
+    keep = [i for i, row in enumerate(rows) if fits(row)]
+    return (rows if len(keep) == len(rows) else rows.select(keep)), len(rows) - len(keep)

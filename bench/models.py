@@ -112,6 +112,11 @@ def load_classifier(source: str | Path, tokenizer: PreTrainedTokenizerBase | Non
     return _prepare(model, tokenizer)
 
 
+def context_length(model: PreTrainedModel) -> int:
+    """The longest sequence, in tokens, that `model` takes."""
+    return int(getattr(model.config, "max_position_embeddings", None) or 2**31)
+
+
 def _prepare(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None) -> PreTrainedModel:
     if tokenizer is not None:
         model.config.eos_token_id = tokenizer.eos_token_id

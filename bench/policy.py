@@ -44,9 +44,15 @@ class Samples:
 
 
 class Policy(ABC):
-    """Samples completions. `model` is None for a policy that works at decoding time (best-of-n)."""
+    """Samples completions.
+
+    Attributes:
+        model: None for a policy that works at decoding time (best-of-n); its KL cannot be estimated from samples.
+        kl_bound: an upper bound on KL(π‖π0) in nats, where theory gives one.
+    """
 
     model: PreTrainedModel | None = None
+    kl_bound: float | None = None
 
     @abstractmethod
     def sample(self, prompts: Sequence[Prompt], seed: int, temperature: float = 1.0) -> Samples:

@@ -59,8 +59,11 @@ class Evaluation(Settings):
 
     prompts: int = Field(128, ge=1, description="held-out prompts, the same for every cell")
     samples: int = Field(4, ge=1, description="completions per prompt")
-    temperature: float = Field(1.0, gt=0, le=10, description="sampling temperature; 1 measures the policy itself")
+    temperature: float = Field(
+        1.0, gt=0, le=10, description="sampling temperature; 1 measures the policy itself"
+    )
     references: int = Field(256, ge=1, description="held-out reference texts for the perplexity")
     probes: int = Field(10_000, ge=1, description="multiple-choice questions, at most")
+    tie_band: float = Field(0.0, ge=0, description="judge scores no further apart than this are a tie")
     curve_points: int = Field(8, ge=0, description="measurements while a method trains, beside the first")
     curve_prompts: int = Field(64, ge=1, description="held-out prompts of each such measurement")

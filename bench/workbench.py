@@ -91,13 +91,13 @@ class Workbench:
 
     @property
     def prompts(self) -> Dataset:
-        """Training prompts: column `prompt`."""
-        return self._once("prompts", lambda: self.task.prompts("train"))
+        """Training prompts that leave the model room for a completion: column `prompt`."""
+        return self._once("prompts", lambda: self._fitting(self.task.prompts("train")))
 
     @property
     def demonstrations(self) -> Dataset:
         """Columns `prompt`, `completion` and, where graded, `quality`."""
-        return self._once("demonstrations", lambda: self.task.demonstrations(self.seed))
+        return self._once("demonstrations", lambda: self._fitting(self.task.demonstrations(self.seed)))
 
     @property
     def preferences(self) -> Dataset:
@@ -151,6 +151,15 @@ class Workbench:
             raise BenchError(
                 f"the method used workbench.{stage} without declaring it: add {stage!r} to its `needs`"
             )
+
+    def _fitting(self, rows: Dataset) -> Dataset:
+        from bench.encoding import within_context
+        from bench.models import context_length
+
+        kept, _ = within_context(
+            rows, self.tokenizer, context_length(self.reference), self.max_completion_tokens
+        )
+        return kept
 
     def _once(self, name: str, make: Callable[[], Any]) -> Any:
         if name not in self._cache:

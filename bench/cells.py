@@ -1,0 +1,161 @@
+"""What a matrix comes to: tasks, models and methods with their settings, and the cells that they span."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.contracts import Method, Task
+from bench.errors import BenchError, nearest
+from bench.settings import Evaluation, Stages, TinyModel
+
+_ONLY = ("task", "model", "arm", "method", "seed")
+
+
+@dataclass(frozen=True)
+class TaskChoice:
+    """A task with its settings, under the name that tables show."""
+
+    label: str
+    task: Task
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A `tiny` model to make, a directory in transformers' format (absolute), or a hub name."""
+
+    label: str
+    source: TinyModel | Path | str
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A method with its hyper-parameters, under the name that tables show."""
+
+    label: str
+    method: Method
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One task × model × method × seed.
+
+    Attributes:
+        index: its place among all cells of the matrix, from 0.
+        id: unique within the matrix (also where case is ignored) and safe as a file name, e.g.
+            ``reviews-tiny-ppo_without_KL-seed0``.
+    """
+
+    index: int
+    task: TaskChoice
+    model: ModelChoice
+    arm: Arm
+    seed: int
+    id: str
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A validated matrix. Labels are unique, and so are settings: no two arms are the same method.
+
+    Attributes:
+        plugins: the plug-in files, absolute; a process that unpickles cells must `plugins.load` them first.
+    """
+
+    name: str
+    tasks: tuple[TaskChoice, ...]
+    models: tuple[ModelChoice, ...]
+    arms: tuple[Arm, ...]
+    seeds: tuple[int, ...]
+    stages: Stages
+    evaluation: Evaluation
+    plugins: tuple[Path, ...] = ()
+
+    def cells(self) -> list[Cell]:
+        """All cells: by task, then model, arm and seed."""
+        product = list(itertools.product(self.tasks, self.models, self.arms, self.seeds))
+        labels = [(task.label, model.label, arm.label, seed) for task, model, arm, seed in product]
+        ids = ["-".join([*map(slug, names), f"seed{seed}"]) for *names, seed in labels]
+        count = Counter(id.lower() for id in ids)
+        return [
+            Cell(i, *choice, id if count[id.lower()] == 1 else f"{id}-{_digest(label)}")
+            for i, (choice, id, label) in enumerate(zip(product, ids, labels, strict=True))
+        ]
+
+    def select(self, only: Iterable[str] = ()) -> list[Cell]:
+        """The cells that satisfy every ``KEY=VALUE``; one KEY twice means either value.
+
+        KEY is task (its label or its name), model, arm (its label), method (its name) or seed.
+
+        Raises:
+            BenchError: an unknown key or value, with the nearest valid one; or no cell is left.
+        """
+        wanted: dict[str, set[str]] = {}
+        cells = self.cells()
+        conditions = list(only)
+        for condition in conditions:
+            key, equals, value = condition.partition("=")
+            if not equals or key not in _ONLY:
+                valid = nearest(key, _ONLY)
+                raise BenchError(f"--only {condition!r}: {key!r} is not a key of KEY=VALUE{valid}")
+            known = set().union(*(_answers(cell)[key] for cell in cells))
+            if value not in known:
+                raise BenchError(
+                    f"--only {condition!r}: no {key} {value!r} in {self.name}{nearest(value, known)}"
+                )
+            wanted.setdefault(key, set()).add(value)
+        chosen = [
+            cell for cell in cells if all(_answers(cell)[key] & values for key, values in wanted.items())
+        ]
+        if not chosen:
+            raise BenchError(f"no cell of {self.name} satisfies --only {' and '.join(map(repr, conditions))}")
+        return chosen
+
+    def description(self) -> dict[str, Any]:
+        """The whole matrix with every default written out, made of JSON's types."""
+        return {
+            "name": self.name,
+            "tasks": {c.label: {"task": c.task.name, **c.task.model_dump(mode="json")} for c in self.tasks},
+            "models": {c.label: _described(c.source) for c in self.models},
+            "methods": {
+                c.label: {"method": c.method.name, **c.method.model_dump(mode="json")} for c in self.arms
+            },
+            "seeds": list(self.seeds),
+            "stages": self.stages.model_dump(mode="json"),
+            "evaluation": self.evaluation.model_dump(mode="json"),
+            "plugins": [str(file) for file in self.plugins],
+        }
+
+
+def slug(label: str) -> str:
+    """`label` as part of a file name; long or exotic ones are told apart by a digest."""
+    clean = re.sub(r"[^A-Za-z0-9.-]+", "_", label).strip("_.-")
+    return clean if 0 < len(clean) <= 60 else f"{clean[:50]}_{_digest(label)}".lstrip("_")
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:8]
+
+
+def _answers(cell: Cell) -> dict[str, set[str]]:
+    """What a cell answers to, by the keys of ``--only``."""
+    return {
+        "task": {cell.task.label, cell.task.task.name},
+        "model": {cell.model.label},
+        "arm": {cell.arm.label},
+        "method": {cell.arm.method.name},
+        "seed": {str(cell.seed)},
+    }
+
+
+def _described(source: TinyModel | Path | str) -> dict[str, Any]:
+    if isinstance(source, TinyModel):
+        return {"model": "tiny", **source.model_dump(mode="json")}
+    return {"model": str(source)}

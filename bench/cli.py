@@ -1,0 +1,144 @@
+"""The command line: `bench run`, `bench list`, `bench table`, `bench plot`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.errors import BenchError
+
+app = typer.Typer(
+    help="Alignment methods side by side: which method, at what price?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+RunArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A folder of records, e.g. results/quickstart.")
+]
+Plugins = Annotated[
+    list[Path] | None, typer.Option("--plugin", metavar="FILE", help="A Python file with methods or tasks.")
+]
+
+
+@app.command()
+def run(
+    matrix: Annotated[
+        str, typer.Argument(metavar="MATRIX", help="A matrix file (YAML) or a built-in one, e.g. quickstart.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the records. [default: results/<matrix>]")
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Processes; the results do not depend on it. [default: cores]"),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="Run only cells whose task, model, arm, method or seed is VALUE; repeatable.",
+        ),
+    ] = None,
+    plugin: Plugins = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for artifacts. [default: $BENCH_STORE or results/.store]"),
+    ] = None,
+) -> None:
+    """Run a matrix and print its table.
+
+    What the store already has is not run again: after an interruption, or with one method changed, the same command
+    carries on. Exit status: 0 all cells are in, 1 some failed, 2 the matrix or an argument is wrong.
+    """
+    from bench.progress import reporter_for
+    from bench.runner import run as run_matrix
+    from bench.runner.schedule import elapsed
+
+    started = time.monotonic()
+    reporter = reporter_for()
+    done = run_matrix(matrix, out, jobs, only or (), store, plugin or (), reporter)
+    cells = ", ".join(f"{count} {status}" for status, count in sorted(done.counts.items()))
+    trained = f"{done.built} stages run" if done.built else "nothing to run: the store had everything"
+    print(f"\n{sum(done.counts.values())} cells ({cells}) in {elapsed(started)}; {trained}.\n")
+    _print_table(done.directory)
+    print(f"\nRecords: {_short(done.directory)}   Plots: bench plot {_short(done.directory)}")
+    if done.counts.get("failed"):
+        print(f"Failed cells: see their reasons above and the logs in {_short(done.directory / 'logs')}")
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_all(plugin: Plugins = None) -> None:
+    """Show methods, tasks, measures and matrices, one line each."""
+    from bench import plugins
+    from bench.matrix import builtin_matrices
+    from bench.measures import MEASURES
+
+    files = plugin or []
+    sections = {
+        "methods": {name: cls.summary() for name, cls in plugins.methods(files).items()},
+        "tasks": {name: cls.summary() for name, cls in plugins.tasks(files).items()},
+        "measures": {name: measure.description for name, measure in MEASURES.items()},
+        "matrices": builtin_matrices(),
+    }
+    for title, entries in sections.items():
+        typer.secho(title, bold=True)
+        width = max(map(len, entries), default=0)
+        for name, line in entries.items():
+            print(f"  {name:<{width}}  {line}")
+    for file, error in plugins.broken(files).items():
+        typer.secho(f"cannot be imported: {file}: {error}", fg="yellow", err=True)
+
+
+@app.command()
+def table(run: RunArgument) -> None:
+    """Print a run's table, and write it as Markdown, CSV and LaTeX beside the records."""
+    for file in _print_table(run):
+        print(f"wrote {_short(file)}")
+
+
+@app.command()
+def plot(run: RunArgument) -> None:
+    """Draw a run's plots as PNG files beside the records."""
+    from bench.analysis.loading import load_run
+    from bench.analysis.plots import draw_all
+
+    for file in draw_all(load_run(run), run / "plots"):
+        print(f"drew {_short(file)}")
+
+
+def _print_table(directory: Path) -> list[Path]:
+    from bench.analysis.loading import load_run
+    from bench.analysis.tables import render_terminal, write_tables
+
+    frames = load_run(directory)
+    render_terminal(frames)
+    return write_tables(frames, directory / "tables")
+
+
+def _short(path: Path) -> Path:
+    path = path.absolute()
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def main() -> None:
+    """Entry point: mistakes become one message and exit status 2."""
+    try:
+        app()
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\nbench: stopped; the same command carries on where this one ended", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""Running a matrix: from cells to a folder of records."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import BenchError
+from bench.matrix import Cell, Matrix, load_matrix, parse_matrix
+from bench.progress import Reporter
+from bench.record import FRAMES, OK, SKIPPED, make_record, write_record
+from bench.store import Store, write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bench.runner.schedule import Outcome
+    from bench.stages.graph import Stage
+
+RESULTS = Path("results")
+RUN_FILE = "run.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A folder of records.
+
+    Attributes:
+        directory: where they are.
+        counts: cells by status: ok, diverged, failed, skipped.
+        built: stages that had to run; 0 where the store had everything.
+    """
+
+    directory: Path
+    counts: Mapping[str, int]
+    built: int
+
+    @cached_property
+    def records(self) -> pd.DataFrame:
+        """One row per cell: identity, status, measures and cost."""
+        from bench.analysis.loading import load_run
+
+        return load_run(self.directory).records
+
+
+def run(
+    matrix: str | Path | Mapping[str, Any] | Matrix,
+    out: str | Path | None = None,
+    jobs: int | None = None,
+    only: Iterable[str] = (),
+    store: str | Path | None = None,
+    plugins: Iterable[str | Path] = (),
+    reporter: Reporter | None = None,
+) -> Run:
+    """Run a matrix; what the store already has is not run again.
+
+    Args:
+        matrix: a file, the name of a built-in matrix, or its content as a mapping.
+        out: folder for the records; ``results/<name of the matrix>`` by default.
+        jobs: processes; by default one per core. The results do not depend on it.
+        only: conditions ``KEY=VALUE`` that choose some of the cells.
+        store: folder for artifacts; ``$BENCH_STORE`` or ``results/.store`` by default.
+        plugins: Python files with further methods or tasks.
+
+    Raises:
+        BenchError: a mistake in the matrix or in an argument, before anything runs.
+    """
+    files = [Path(file) for file in plugins]
+    if isinstance(matrix, Mapping):
+        matrix = parse_matrix(dict(matrix), plugins=files)
+    elif not isinstance(matrix, Matrix):
+        matrix = load_matrix(matrix, files)
+    if jobs is not None and jobs < 1:
+        raise BenchError(f"jobs: {jobs} is not a number of processes — the least is 1")
+    directory = Path(out) if out is not None else RESULTS / matrix.name
+    root = Path(store or os.environ.get("BENCH_STORE") or RESULTS / ".store")
+    return _Running(matrix, directory.absolute(), Store(root), jobs, reporter or Reporter()).run(only)
+
+
+class _Running:
+    """One call of `run`."""
+
+    def __init__(
+        self, matrix: Matrix, directory: Path, store: Store, jobs: int | None, reporter: Reporter
+    ) -> None:
+        self.matrix, self.directory, self.store, self.reporter = matrix, directory, store, reporter
+        self.jobs = jobs or _cores()
+        self.device = _device()
+        self.counts: dict[str, int] = {}
+        self.cells: dict[str, Cell] = {}
+        self.stages: dict[str, Mapping[str, Stage]] = {}
+
+    def run(self, only: Iterable[str]) -> Run:
+        from bench.runner.pool import Pool
+        from bench.runner.schedule import Schedule
+        from bench.stages.graph import stages_of
+
+        chosen = sorted(self.matrix.select(only), key=lambda cell: (cell.seed, cell.index))
+        self._prepare_folders()
+        self.cells = {cell.id: cell for cell in chosen}
+        self.reporter.start(len(chosen))
+        schedule = Schedule(
+            self.store,
+            self.jobs,
+            lambda: Pool(self._offline(), self.directory / "logs" / "worker.log"),
+            self.reporter,
+            self.directory / "logs",
+            self._finish,
+        )
+        try:
+            for cell in chosen:
+                if reason := _unfit(cell):
+                    self._record(cell, SKIPPED, reason, {}, None)
+                else:
+                    self.stages[cell.id] = stages_of(cell, self.matrix, self.device)
+            built = schedule.run(self.stages)
+        finally:
+            self.reporter.stop()
+        return Run(self.directory, dict(self.counts), built)
+
+    def _prepare_folders(self) -> None:
+        """The run's description; records of cells that the matrix no longer has are removed."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        cells = self.matrix.cells()
+        description = self.matrix.description() | {"cells": [cell.id for cell in cells]}
+        write_atomically(self.directory / RUN_FILE, json.dumps(description, indent=1))
+        names = {cell.id for cell in cells}
+        for folder in self.directory.glob("cells/*"):
+            if folder.name not in names:
+                shutil.rmtree(folder)
+        self.store.sweep()
+
+    def _offline(self) -> bool:
+        from_hub = any(isinstance(model.source, str) for model in self.matrix.models)
+        return not (from_hub or any(getattr(each.task, "hub", None) for each in self.matrix.tasks))
+
+    def _finish(self, name: str, verdict: Outcome, outcomes: Mapping[str, Outcome]) -> None:
+        infos = {role: dict(outcome.info) for role, outcome in outcomes.items() if outcome.info}
+        infos |= infos.get("evaluation", {}).get("before", {})
+        self._record(self.cells[name], verdict.status, verdict.reason, infos, verdict.step)
+
+    def _record(
+        self, cell: Cell, status: str, reason: str | None, infos: Mapping[str, Any], step: int | None
+    ) -> None:
+        folder = self.directory / "cells" / cell.id
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in FRAMES:
+            (folder / name).unlink(missing_ok=True)
+        for role in ("policy", "evaluation"):
+            if (stage := self.stages.get(cell.id, {}).get(role)) is not None:
+                for file in self.store.path(stage.kind, stage.key).glob("*.parquet"):
+                    shutil.copyfile(file, folder / file.name)
+        write_record(folder, make_record(cell, status, reason, infos, step, self.device))
+        self.counts[status] = self.counts.get(status, 0) + 1
+        self.reporter.cell_finished(cell.id, status, reason)
+
+
+def _unfit(cell: Cell) -> str | None:
+    """Why the cell's method cannot run on its task, or None."""
+    task, method = cell.task.task, cell.arm.method
+    if type(method).needs and not task.has_preferences:
+        needs = ", ".join(sorted(type(method).needs))
+        return f"method {method.name!r} needs {needs}, and task {cell.task.label!r} has no preferences"
+    return method.unfit_for(task)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _device() -> str:
+    """A GPU if there is one that works; asking costs nothing where there is no NVIDIA driver."""
+    if not (shutil.which("nvidia-smi") or Path("/proc/driver/nvidia").exists()):
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+__all__ = ["OK", "RESULTS", "RUN_FILE", "Run", "run"]

@@ -1,0 +1,76 @@
+"""Stage `base`: a tiny GPT-2 pre-trained on the task's own text, or a model that somebody else trained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import Trainer, TrainingArguments
+
+from bench.models import bpe_tokenizer, load_tokenizer, tiny_model, word_tokenizer
+from bench.settings import TinyModel
+from bench.stages.job import POINTER, Job
+from bench.training import FiniteCallback, ProgressCallback, training_arguments
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+def run(job: Job) -> dict[str, Any]:
+    """Write the tokenizer and the model (or a pointer to it)."""
+    source = job.spec["model"]
+    if isinstance(source, str):
+        load_tokenizer(source).save_pretrained(job.directory)
+        (job.directory / POINTER).write_text(json.dumps({"source": source}))
+        return {}
+    return pretrain(job, TinyModel(**source))
+
+
+def pretrain(job: Job, settings: TinyModel) -> dict[str, Any]:
+    """Train a GPT-2 from scratch to predict the task's corpus, one text (or window of a long text) per row."""
+    corpus = job.task.corpus(job.seed)
+    words = job.task.vocabulary()
+    tokenizer = word_tokenizer(words) if words else bpe_tokenizer(corpus, settings.vocabulary)
+    rows = windows(tokenizer, corpus, settings.context)
+    model = tiny_model(settings, tokenizer, job.seed)
+
+    def collate(batch: Sequence[list[int]]) -> dict[str, torch.Tensor]:
+        longest = max(map(len, batch))
+        pad = tokenizer.pad_token_id
+        ids = torch.tensor([row + [pad] * (longest - len(row)) for row in batch])
+        lengths = torch.tensor([len(row) for row in batch]).unsqueeze(1)
+        mask = torch.arange(longest).unsqueeze(0) < lengths
+        return {"input_ids": ids, "attention_mask": mask.long(), "labels": ids.masked_fill(~mask, -100)}
+
+    arguments = TrainingArguments(
+        **training_arguments(job.scratch, job.seed, job.device),
+        max_steps=settings.steps,
+        per_device_train_batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=min(50, settings.steps // 10),
+        remove_unused_columns=False,
+    )
+    trainer = Trainer(
+        model,
+        arguments,
+        data_collator=collate,
+        train_dataset=rows,
+        callbacks=[FiniteCallback(), ProgressCallback(job.progress)],
+    )
+    trainer.train()
+    model.save_pretrained(job.directory)
+    tokenizer.save_pretrained(job.directory)
+    trained = settings.steps * settings.batch_size * sum(map(len, rows)) // len(rows)
+    return {"tokens_trained": trained, "parameters": model.num_parameters()}
+
+
+def windows(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], context: int) -> list[list[int]]:
+    """Token ids of each text and its EOS, cut into windows of at most `context` tokens."""
+    rows = []
+    for ids in tokenizer(list(texts))["input_ids"]:
+        whole = [*ids, tokenizer.eos_token_id]
+        rows += [whole[start : start + context] for start in range(0, len(whole), context)]
+    return [row for row in rows if len(row) > 1]

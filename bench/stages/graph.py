@@ -1,0 +1,154 @@
+"""What depends on what: the stages of a cell, each named by a key, so that cells share what they have in common."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from bench.contracts import Plugin, Settings, Task
+from bench.matrix import Cell, Matrix
+from bench.source import source_digest
+
+INFO = "info.json"
+"""In every artifact: what its stage reports about itself (seconds, peak memory, counts)."""
+
+LIBRARIES = ("torch", "transformers", "trl", "tokenizers", "datasets", "accelerate")
+"""Part of every key: another release may train another model."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step whose artifact others share.
+
+    Attributes:
+        kind: the module of `bench.stages` that runs it.
+        label: what a person sees in the progress display.
+        spec: all a worker needs to run it, as JSON.
+        parents: the stages it builds on, by role.
+        key: a hash of settings, seed, source, library versions and the parents' keys.
+    """
+
+    kind: str
+    label: str
+    spec: Mapping[str, Any]
+    parents: Mapping[str, Stage] = field(default_factory=dict)
+    key: str = ""
+
+
+@cache
+def library_versions() -> dict[str, str]:
+    """Installed releases of the libraries that results depend on."""
+    return {name: version(name) for name in LIBRARIES}
+
+
+def derive_seed(kind: str, seed: int) -> int:
+    """A stage's own seed: stages of one cell differ, cells that share a stage share its seed."""
+    return int.from_bytes(hashlib.sha256(f"{kind}/{seed}".encode()).digest()[:4], "big") // 2
+
+
+def named(plugin: Plugin) -> dict[str, Any]:
+    """A method or task as JSON: its name and all its settings."""
+    return {"name": plugin.name, "settings": plugin.model_dump(mode="json")}
+
+
+def stages_of(cell: Cell, matrix: Matrix, device: str) -> dict[str, Stage]:
+    """The stages of one cell by role; `evaluation` is the last."""
+    task = cell.task.task
+    common = {
+        "task": named(task),
+        "device": device,
+        "plugins": [str(file) for file in matrix.plugins],
+    }
+    world = f"{cell.task.label} {cell.model.label}"
+
+    def stage(kind: str, parents: dict[str, Stage], who: str = "", **own: Any) -> Stage:
+        sources = [Path(__file__).with_name(f"{kind}.py"), _file(type(task))]
+        if "method" in own:
+            sources.append(_file(type(cell.arm.method)))
+        return _keyed(
+            kind,
+            f"{kind} · {world} {who}· seed {cell.seed}".replace("  ", " "),
+            common | own | {"seed": derive_seed(kind, cell.seed)},
+            parents,
+            task,
+            sources,
+        )
+
+    settings = matrix.stages
+    source = cell.model.source
+    model = source.model_dump(mode="json") if isinstance(source, Settings) else str(source)
+    base = stage("base", {}, model=model, model_digest=_model_digest(model))
+    sft = stage("sft", {"base": base}, settings=settings.sft.model_dump(mode="json"))
+    models = {"base": base, "sft": sft}
+    if task.has_preferences:
+        collected = stage("preferences", models, settings=settings.preferences.model_dump(mode="json"))
+        training = models | {"preferences": collected}
+        options = settings.reward_model.model_dump(mode="json")
+        models = training | {"reward_model": stage("reward_model", training, settings=options, split="train")}
+        if not task.has_gold:
+            models["judge"] = stage("reward_model", training, "judge ", settings=options, split="heldout")
+    evaluation = matrix.evaluation.model_dump(mode="json")
+    scorers = {role: models[role] for role in ("base", "sft", "reward_model", "judge") if role in models}
+    reference = stage("reference", scorers, settings=evaluation)
+    arm = f"{cell.arm.label} "
+    method = named(cell.arm.method)
+    policy = stage("policy", models, arm, method=method, settings=_while_training(evaluation))
+    last = stage(
+        "evaluation",
+        models | {"policy": policy, "reference": reference},
+        arm,
+        method=method,
+        settings=evaluation,
+    )
+    return models | {"reference": reference, "policy": policy, "evaluation": last}
+
+
+def _while_training(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that a policy's training curve depends on: changing another must not train it again."""
+    return {name: evaluation[name] for name in ("curve_points", "curve_prompts", "temperature")}
+
+
+def _keyed(
+    kind: str,
+    label: str,
+    spec: dict[str, Any],
+    parents: dict[str, Stage],
+    task: Task,
+    sources: list[Path],
+) -> Stage:
+    identity = {
+        "kind": kind,
+        "spec": {name: value for name, value in spec.items() if name != "plugins"},
+        "data": task.content_digest(),
+        "parents": {role: parent.key for role, parent in sorted(parents.items())},
+        "source": source_digest(sources),
+        "libraries": library_versions(),
+    }
+    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+    return Stage(kind, label, spec, parents, key)
+
+
+def _file(plugin: type[Plugin]) -> Path:
+    return Path(inspect.getfile(plugin))
+
+
+@cache
+def _directory_digest(directory: Path) -> str:
+    parts = [
+        f"{file.relative_to(directory)} {file.stat().st_size} {file.stat().st_mtime_ns}"
+        for file in sorted(directory.rglob("*"))
+        if file.is_file()
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _model_digest(model: Any) -> str:
+    """Tells one state of a local model directory from another; empty for a model made here or on the hub."""
+    return _directory_digest(Path(model)) if isinstance(model, str) and Path(model).is_dir() else ""

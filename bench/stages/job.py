@@ -1,0 +1,110 @@
+"""One stage at work: what it is given, and where it writes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from bench import plugins
+from bench.contracts import Method, Task
+from bench.models import load_classifier, load_model, load_tokenizer
+from bench.reward import RewardModel
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+POINTER = "model.json"
+"""In a base artifact: the directory or hub name of a model that the bench did not train."""
+
+
+@dataclass
+class Job:
+    """A stage at work.
+
+    Attributes:
+        spec: the stage's description, as `bench.stages.graph.Stage.spec` gives it.
+        directory: the empty folder to write the artifact to.
+        parents: the artifacts this stage builds on, by role.
+        scratch: a folder that is thrown away afterwards.
+        progress: to be told (step, total).
+    """
+
+    spec: dict[str, Any]
+    directory: Path
+    parents: dict[str, Path]
+    scratch: Path
+    progress: Callable[[int, int], None]
+
+    @property
+    def seed(self) -> int:
+        """The stage's own seed."""
+        return int(self.spec["seed"])
+
+    @property
+    def device(self) -> str:
+        """``"cpu"`` or ``"cuda"``."""
+        return str(self.spec["device"])
+
+    @property
+    def _plugins(self) -> list[Path]:
+        return [Path(file) for file in self.spec["plugins"]]
+
+    @cached_property
+    def task(self) -> Task:
+        """The world."""
+        named = self.spec["task"]
+        return plugins.tasks(self._plugins)[named["name"]](**named["settings"])
+
+    @cached_property
+    def method(self) -> Method:
+        """The method, in the stages that have one."""
+        named = self.spec["method"]
+        return plugins.methods(self._plugins)[named["name"]](**named["settings"])
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The base model's tokenizer, shared by all that is built on it."""
+        return load_tokenizer(self.parents["base"])
+
+    def load_base(self) -> PreTrainedModel:
+        """A fresh copy of the base model."""
+        pointer = self.parents["base"] / POINTER
+        source = json.loads(pointer.read_text())["source"] if pointer.exists() else self.parents["base"]
+        return load_model(source, self.tokenizer)
+
+    def load_sft(self) -> PreTrainedModel:
+        """A fresh copy of π0."""
+        return load_model(self.parents["sft"], self.tokenizer)
+
+    def load_reward_model(self, role: str = "reward_model") -> PreTrainedModel:
+        """The proxy reward model, or the one trained on held-out pairs (role ``"judge"``)."""
+        return load_classifier(self.parents[role], self.tokenizer)
+
+    def reward_model(self, role: str = "reward_model") -> RewardModel:
+        """The same as a callable, on this job's device; its calls are not charged to anybody."""
+        return RewardModel(self.load_reward_model(role).to(self.device), self.tokenizer)
+
+    def pairs(self, split: str) -> Dataset:
+        """Preference pairs of the `preferences` stage: ``"train"`` or ``"heldout"``."""
+        from datasets import Dataset
+
+        return Dataset.from_parquet(
+            str(self.parents["preferences"] / f"{split}.parquet"),
+            cache_dir=str(self.scratch / "datasets"),
+            keep_in_memory=True,
+        )
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, numpy and torch, as a Trainer will do again."""
+    from transformers import set_seed
+
+    set_seed(seed)
+    torch.set_num_threads(1)

@@ -1,0 +1,66 @@
+"""Stage `reward_model`: a Bradley–Terry reward model trained by TRL from the SFT model.
+
+Trained on the training pairs it is the proxy that methods maximise; trained on the held-out pairs it is the judge of
+tasks whose gold reward nobody knows. Either is tested on the pairs that the other was trained on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trl import RewardConfig, RewardTrainer
+
+from bench.errors import BenchError
+from bench.models import load_classifier
+from bench.reward import RewardModel
+from bench.settings import RewardModelStage
+from bench.stages.job import Job, seed_everything
+from bench.training import FiniteCallback, ProgressCallback, training_arguments
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+def run(job: Job) -> dict[str, Any]:
+    """Write the reward model; report its accuracy on pairs it has not seen."""
+    settings = RewardModelStage(**job.spec["settings"])
+    own, other = ("train", "heldout") if job.spec["split"] == "train" else ("heldout", "train")
+    pairs = job.pairs(own)
+    if len(pairs) == 0:
+        raise BenchError(f"no {own} preference pairs to train a reward model on")
+    seed_everything(job.seed)
+    module = load_classifier(job.parents["sft"], job.tokenizer)
+    trainer = RewardTrainer(
+        module,
+        RewardConfig(
+            **training_arguments(job.scratch, job.seed, job.device),
+            num_train_epochs=settings.epochs,
+            per_device_train_batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            max_length=None,
+        ),
+        train_dataset=pairs,
+        processing_class=job.tokenizer,
+        callbacks=[FiniteCallback(), ProgressCallback(job.progress)],
+    )
+    trainer.train()
+    module.save_pretrained(job.directory)
+    scorer = RewardModel(module, job.tokenizer)
+    history = trainer.state.log_history
+    return {
+        "tokens_trained": int(max((entry.get("num_tokens", 0) for entry in history), default=0)),
+        "accuracy_train": accuracy(scorer, pairs),
+        "accuracy_heldout": accuracy(scorer, job.pairs(other)),
+        "pairs": len(pairs),
+        "pairs_heldout": len(job.pairs(other)),
+    }
+
+
+def accuracy(reward_model: RewardModel, pairs: Dataset) -> float | None:
+    """Share of pairs whose chosen completion scores higher (a tie counts half); None without pairs."""
+    if len(pairs) == 0:
+        return None
+    chosen = reward_model(pairs["prompt"], pairs["chosen"])
+    rejected = reward_model(pairs["prompt"], pairs["rejected"])
+    wins = [1.0 if c > r else 0.5 if c == r else 0.0 for c, r in zip(chosen, rejected, strict=True)]
+    return sum(wins) / len(wins)

@@ -1,0 +1,60 @@
+"""One way to score completions, for the reference's samples, the training curve and the evaluation alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from bench.measures.divergence import reference_scores, sequence_scores
+from bench.policy import Samples
+from bench.stages.job import Job
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+BATCH = 128
+GOLD, HELDOUT = "gold", "held-out reward model"
+
+
+class Scorer:
+    """Scores completions by proxy, gold, judge and the models' log-probabilities.
+
+    The judge is the gold reward where it is known, else the reward model trained on held-out pairs, else nobody.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.task = job.task
+        self.reference = job.load_sft().to(job.device).eval().requires_grad_(False)
+        self.proxy = job.reward_model() if "reward_model" in job.parents else None
+        self.heldout = job.reward_model("judge") if "judge" in job.parents else None
+
+    @property
+    def judge(self) -> str | None:
+        """Who judges: ``"gold"``, ``"held-out reward model"`` or None."""
+        return GOLD if self.task.has_gold else HELDOUT if self.heldout else None
+
+    def frame(self, samples: Samples, model: PreTrainedModel | None) -> pd.DataFrame:
+        """One row per completion: length, finished, proxy, gold, judge, logp, reference_logp, kl, entropy.
+
+        What is not known here is NaN: gold without a gold reward, logp, kl and entropy without a model.
+        """
+        size = len(samples)
+        unknown = np.full(size, np.nan)
+        scores = (
+            reference_scores(self.reference, samples, BATCH)
+            if model is None
+            else sequence_scores(model, self.reference, samples, BATCH)
+        )
+        frame = pd.DataFrame(
+            {name: scores.get(name, unknown) for name in ("logp", "reference_logp", "kl", "entropy")}
+        )
+        frame["length"] = [len(ids) for ids in samples.completion_ids]
+        frame["finished"] = samples.finished
+        frame["proxy"] = self.proxy(samples.prompts, samples.completions) if self.proxy else unknown
+        frame["gold"] = (
+            self.task.gold(samples.prompts, samples.completions) if self.task.has_gold else unknown
+        )
+        frame["judge"] = self.heldout(samples.prompts, samples.completions) if self.heldout else frame["gold"]
+        return frame

@@ -1,0 +1,187 @@
+"""Turns what a person wrote into settings, and mistakes into one line: where, what, the nearest valid."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from bench.errors import BenchError, nearest
+from bench.yaml_positions import Keys
+
+S = TypeVar("S", bound=BaseModel)
+
+_MUST_BE = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "a text",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping of settings",
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where settings were written.
+
+    Attributes:
+        name: how errors call it: the file as the person named it.
+        folder: relative paths start here.
+        lines: the line of every value, where there is a file.
+    """
+
+    name: str
+    folder: Path
+    lines: dict[Keys, int] = field(default_factory=dict)
+
+    def error(self, keys: Keys, problem: str) -> BenchError:
+        """A BenchError that names the file, the line and the dotted key, then the problem."""
+        known = keys
+        while known and known not in self.lines:
+            known = known[:-1]
+        line = f", line {self.lines[known]}" if known else ""
+        key = ".".join(map(str, keys))
+        return BenchError(f"{self.name}{line}: {key}{': ' if key else ''}{problem}")
+
+    def settings(self, keys: Keys, cls: type[S], values: dict[str, Any], what: str) -> S:
+        """The settings `values`, checked without conversions: neither ``true`` nor ``"3"`` is a number.
+
+        Args:
+            keys: where the values stand.
+            what: how an error calls their owner, e.g. ``"method 'ppo'"``.
+
+        Raises:
+            BenchError: the first mistake, and how many more there are.
+        """
+        try:
+            # JSON, because there pydantic's strict mode still takes a list as a tuple and a text as a path
+            return cls.model_validate_json(json.dumps(self._absolute(cls, values)), strict=True)
+        except ValidationError as error:
+            problems: dict[Keys, str] = {}
+            # an unknown key first: it is often why another one is missing
+            for each in sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden"):
+                place, problem = _explain(cls, values, dict(each), what)
+                if place in problems and problem != problems[place]:  # the branches of a union
+                    problem = f"{problems[place]} or {problem.partition('must be ')[2] or problem}"
+                problems[place] = problem
+            (place, problem), more = next(iter(problems.items())), len(problems) - 1
+            more_text = f" (and {more} more)" if more else ""
+            raise self.error((*keys, *place), problem + more_text) from None
+        except BenchError as error:
+            raise self.error(keys, str(error)) from None
+        except Exception as error:  # a validator of the plug-in's own went wrong
+            raise self.error(keys, f"{what} refused: {type(error).__name__}: {error}") from error
+
+    def grid(
+        self, keys: Keys, label: str, cls: type[S], values: dict[str, Any], what: str
+    ) -> Iterator[tuple[str, S]]:
+        """Label and settings of every point of the grid that the lists in `values` span.
+
+        A list is an axis where the setting itself is not one; the label then tells the value.
+        """
+        axes: list[str] = []
+        for key, value in values.items():
+            info = cls.model_fields.get(key)
+            if isinstance(value, list) and info and not any(map(_is_list, _types(info.annotation))):
+                if not value:
+                    raise self.error((*keys, key), "an empty grid: [] names no value")
+                axes.append(key)
+        for point in itertools.product(*(values[key] for key in axes)):
+            chosen = dict(zip(axes, point, strict=True))
+            texts = {key: v if isinstance(v, str) else json.dumps(v) for key, v in chosen.items()}
+            parts = [label, *(f"{key}={text}" for key, text in texts.items())]
+            yield " ".join(parts), self.settings(keys, cls, {**values, **chosen}, what)
+
+    def path(self, text: str) -> Path:
+        """A path as written, relative ones from this source's folder."""
+        return self.folder / Path(text).expanduser()
+
+    def _absolute(self, cls: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:
+        """`values` with the relative paths in path-typed settings made absolute."""
+
+        def absolute(value: Any) -> Any:
+            if isinstance(value, list):
+                return [absolute(item) for item in value]
+            return str(self.path(value)) if isinstance(value, str) else value
+
+        def is_path(name: str) -> bool:
+            types = _types(cls.model_fields[name].annotation) if name in cls.model_fields else []
+            return str not in types and any(isinstance(t, type) and issubclass(t, Path) for t in types)
+
+        return {name: absolute(value) if is_path(name) else value for name, value in values.items()}
+
+
+def mapping_of(source: Source, keys: Keys, value: Any) -> dict[str, Any]:
+    """`value` as a mapping, nothing (a bare ``ppo:``) as an empty one."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise source.error(keys, f"{quoted(value)} must be a mapping of settings")
+    return value
+
+
+def _types(annotation: Any) -> list[Any]:
+    """The types in an annotation, also those inside a list: list, Path, NoneType of ``list[Path] | None``."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _types(parts[0])
+    inner = [t for part in parts for t in _types(part)]
+    if origin in (Union, UnionType):
+        return inner
+    return [origin, *inner] if _is_list(origin) else [origin or annotation]
+
+
+def _is_list(kind: Any) -> bool:
+    """Does this type take a list? Sequences and sets do (a text is none here), and what takes anything."""
+    if kind in (Any, object):
+        return True
+    return isinstance(kind, type) and issubclass(kind, Sequence | Set) and not issubclass(kind, str | bytes)
+
+
+def quoted(value: Any) -> str:
+    """A value as errors show it: a text in quotes, anything else as in JSON, cut where it is long."""
+    text = repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _explain(cls: type[BaseModel], values: Any, error: dict[str, Any], what: str) -> tuple[Keys, str]:
+    """Where pydantic's error is (keys within `values`), and the value with what is wrong about it."""
+    place: list[str | int] = []
+    value: Any = values
+    for key in error["loc"]:
+        # locations also name the branches of unions, which are no keys
+        if (isinstance(value, dict) and key in value) or (isinstance(value, list) and isinstance(key, int)):
+            place.append(key)
+            value = value[key]
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        return tuple(place), f"unknown setting of {what}{nearest(place[-1], _fields(cls, place[:-1]))}"
+    if kind == "missing":
+        return tuple(place), f"{what} needs the setting {error['loc'][-1]!r}"
+    if kind == "literal_error":
+        choices = re.findall("'([^']*)'", error["ctx"]["expected"])
+        problem = f"is none of its choices{nearest(value, choices)}"
+    elif kind in _MUST_BE:
+        problem = f"must be {_MUST_BE[kind]}"
+    else:
+        problem = re.sub(r"^\w+ should", "must", str(error["msg"])).removeprefix("Value error, ")
+    return tuple(place), f"{quoted(value)} {problem}" if place else problem
+
+
+def _fields(cls: type[BaseModel], place: Sequence[str | int]) -> list[str]:
+    """The settings that are valid at `place`, which may be inside nested settings."""
+    for key in place:
+        if key in cls.model_fields:
+            types = _types(cls.model_fields[str(key)].annotation)
+            cls = next((t for t in types if isinstance(t, type) and issubclass(t, BaseModel)), cls)
+    return list(cls.model_fields)

@@ -1,0 +1,1 @@
+"""The built-in methods: one file (or folder, where a method is large) each."""

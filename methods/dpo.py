@@ -1,0 +1,43 @@
+"""`dpo`: Direct Preference Optimization (Rafailov et al. 2023, arXiv:2305.18290), trained by TRL."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from bench import Field, Method, Policy, Workbench
+
+
+class DPO(Method):
+    """Direct preference optimisation: a classification loss on pairs, no reward model, no sampling."""
+
+    needs: ClassVar[set[str]] = {"preferences"}
+
+    beta: float = Field(0.1, gt=0, description="strength of the pull towards π0 (β, eq. 7)")
+    epochs: float = Field(2, gt=0, description="passes over the pairs")
+    batch_size: int = Field(32, ge=1, description="pairs per step")
+    learning_rate: float = Field(5e-4, gt=0, le=1, description="peak learning rate (AdamW, linear decay)")
+
+    def train(self, workbench: Workbench) -> Policy:
+        """Train from π0 on the training pairs."""
+        from trl import DPOConfig, DPOTrainer
+
+        model = workbench.sft_model()
+        trainer = DPOTrainer(
+            model,
+            ref_model=workbench.reference,
+            args=DPOConfig(
+                **workbench.training_arguments(),
+                beta=self.beta,
+                num_train_epochs=self.epochs,
+                per_device_train_batch_size=self.batch_size,
+                learning_rate=self.learning_rate,
+                max_length=None,
+                precompute_ref_log_probs=True,
+                precompute_ref_batch_size=256,
+            ),
+            train_dataset=workbench.preferences,
+            processing_class=workbench.tokenizer,
+            callbacks=workbench.callbacks(),
+        )
+        trainer.train()
+        return workbench.policy(model)

@@ -1,0 +1,57 @@
+"""`lima`: supervised fine-tuning on a small curated set (Zhou et al. 2023, "LIMA: Less Is More for Alignment")."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench import BenchError, Field, Method, Policy, Workbench
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+class LIMA(Method):
+    """SFT of the base model on the best few demonstrations, and nothing else.
+
+    Where demonstrations carry no `quality` grade, a random few are taken: size without curation.
+    """
+
+    size: int = Field(600, ge=1, description="demonstrations to keep, the best first")
+    quality: float | None = Field(
+        None, description="least quality a demonstration must have; none by default"
+    )
+    epochs: float = Field(4, gt=0, description="passes over the curated set")
+    batch_size: int = Field(32, ge=1, description="demonstrations per step")
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="peak learning rate (AdamW, linear decay)")
+
+    def train(self, workbench: Workbench) -> Policy:
+        """Curate, then fine-tune from the base model."""
+        from bench.stages.sft import fine_tune
+
+        model = workbench.base_model()
+        arguments = workbench.training_arguments() | {
+            "num_train_epochs": self.epochs,
+            "per_device_train_batch_size": self.batch_size,
+            "learning_rate": self.learning_rate,
+        }
+        fine_tune(model, workbench.tokenizer, self.curate(workbench), arguments, workbench.callbacks())
+        return workbench.policy(model)
+
+    def curate(self, workbench: Workbench) -> Dataset:
+        """The `size` best demonstrations of at least `quality`."""
+        rows = workbench.demonstrations
+        if "quality" not in rows.column_names:
+            if self.quality is not None:
+                raise BenchError(
+                    f"lima.quality = {self.quality}: these demonstrations carry no `quality` column"
+                )
+            rows = rows.shuffle(seed=workbench.seed)
+        else:
+            grades = rows["quality"]
+            order = sorted(range(len(rows)), key=lambda i: -grades[i])
+            good = [i for i in order if self.quality is None or grades[i] >= self.quality]
+            if not good:
+                best = grades[order[0]]
+                raise BenchError(f"lima.quality = {self.quality}: the best demonstration has only {best:.3g}")
+            rows = rows.select(good)
+        return rows.select(range(min(self.size, len(rows))))
