@@ -1,0 +1,104 @@
+"""How far a policy π has moved from the reference π0: KL(π ‖ π0) in nats per completion, π first."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from bench.measures.scoring import completion_logits, token_logprobs
+from bench.policy import Samples
+
+Array = NDArray[np.float64]
+
+
+def sequence_scores(
+    model: PreTrainedModel, reference: PreTrainedModel, samples: Samples, batch_size: int
+) -> dict[str, Array]:
+    """Scores of completions that were sampled from `model` at temperature 1 without truncation.
+
+    Sums run over the completion's tokens up to and including EOS (up to the token limit where there is none);
+    padding and prompt are left out.
+
+    Returns:
+        One number per completion, each of shape (samples,):
+
+        - `logp`, `reference_logp`: Σ_t log π(y_t | y_<t) and the same under π0; nats.
+        - `kl`: Σ_t KL(π(·| y_<t) ‖ π0(·| y_<t)) over the full vocabulary; nats, ≥ 0. Its mean is the
+          Rao–Blackwellised estimate of KL(π ‖ π0), unbiased and never of larger variance than k1 (Amini,
+          Vieira & Cotterell 2025, "Better estimation of the KL divergence between language models").
+        - `entropy`: Σ_t H(π(·| y_<t)); nats.
+        - `length`: tokens, EOS included.
+
+    Traps: samples from any other policy or temperature bias all of these. The gradient of these estimates is
+    not the gradient of KL.
+    """
+    ids = samples.prompt_ids, samples.completion_ids
+    out = {name: np.zeros(len(samples)) for name in ("logp", "reference_logp", "kl", "entropy", "length")}
+    pairs = zip(
+        completion_logits(model, *ids, batch_size),
+        completion_logits(reference, *ids, batch_size),
+        strict=True,
+    )
+    for mine, theirs in pairs:
+        ours, others = mine.logits.log_softmax(-1), theirs.logits.log_softmax(-1).to(mine.logits.device)
+        per_token = {
+            "logp": token_logprobs(mine.logits, mine.tokens),
+            "reference_logp": token_logprobs(theirs.logits, theirs.tokens).to(mine.logits.device),
+            "kl": full_kl(ours, others),
+            "entropy": full_entropy(ours),
+            "length": torch.ones_like(mine.tokens),
+        }
+        for name, values in per_token.items():
+            out[name][mine.rows] = values.double().masked_fill(~mine.mask, 0.0).sum(1).cpu().numpy()
+    return out
+
+
+def reference_scores(reference: PreTrainedModel, samples: Samples, batch_size: int) -> dict[str, Array]:
+    """`reference_logp` and `length` as in `sequence_scores`, for a policy that has no model (best-of-n)."""
+    out = {name: np.zeros(len(samples)) for name in ("reference_logp", "length")}
+    for batch in completion_logits(reference, samples.prompt_ids, samples.completion_ids, batch_size):
+        logp = token_logprobs(batch.logits, batch.tokens).double().masked_fill(~batch.mask, 0.0)
+        out["reference_logp"][batch.rows] = logp.sum(1).cpu().numpy()
+        out["length"][batch.rows] = batch.mask.sum(1).cpu().numpy()
+    return out
+
+
+def full_kl(logp: Tensor, reference_logp: Tensor) -> Tensor:
+    """KL(π ‖ π0) of next-token distributions from log-probabilities (…, vocabulary) → (…); nats."""
+    p = logp.exp()
+    return torch.where(p > 0, p * (logp - reference_logp), torch.zeros_like(p)).sum(-1)
+
+
+def full_entropy(logp: Tensor) -> Tensor:
+    """Entropy of next-token distributions from log-probabilities (…, vocabulary) → (…); nats."""
+    p = logp.exp()
+    return -torch.where(p > 0, p * logp, torch.zeros_like(p)).sum(-1)
+
+
+def kl_k1(logp: Array, reference_logp: Array) -> Array:
+    """k1 = −log r with r = π0(y)/π(y), per completion; nats. Unbiased, may be negative (Schulman 2020)."""
+    return logp - reference_logp
+
+
+def kl_k3(logp: Array, reference_logp: Array) -> Array:
+    """k3 = r − 1 − log r with r = π0(y)/π(y), per completion; nats, ≥ 0, unbiased (Schulman 2020).
+
+    Trap: r has mean 1 under π but a heavy tail; beyond a few nats of KL a sample mean all but never sees it
+    and comes out one nat low.
+    """
+    log_ratio = reference_logp - logp
+    return np.expm1(log_ratio) - log_ratio
+
+
+def kl_best_of_n_bound(n: int) -> float:
+    """Upper bound log n − (n − 1)/n on KL(best-of-n ‖ π0); nats (Beirami et al. 2024, who show that it is a
+    bound).
+
+    Exact only where no two completions tie; far too large where few outcomes are likely.
+    """
+    return math.log(n) - (n - 1) / n

@@ -1,0 +1,191 @@
+"""Calibration: cases by hand, simulated models whose calibration is known, and how choices are scored."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from bench.contracts import Probe
+from bench.measures import MEASURES
+from bench.measures.calibration import (
+    brier,
+    brier_decomposition,
+    choice_probabilities,
+    debiased_ece,
+    evaluate_probes,
+    every_choice,
+    exact_calibration_error,
+    expected_calibration_error,
+    nll,
+    reliability,
+    top_choice,
+    wilson_interval,
+)
+from bench.models import bpe_tokenizer, tiny_model, word_tokenizer
+from bench.settings import TinyModel
+
+
+def simulated(seed: int, questions: int, choices: int, over_confidence: float = 1.0):
+    """Questions with Dirichlet posteriors, answers drawn from them; a model whose logits are scaled."""
+    rng = np.random.default_rng(seed)
+    posteriors = rng.dirichlet(np.ones(choices), questions)
+    answers = (posteriors.cumsum(1) < rng.uniform(size=(questions, 1))).sum(1)
+    model = posteriors**over_confidence
+    return list(model / model.sum(1, keepdims=True)), posteriors, answers.tolist()
+
+
+def test_ece_by_hand():
+    # bins [0.1, 0.2) and [0.9, 1]: ¾·|0.95 − ⅔| + ¼·|0.1 − 0|
+    confidences, outcomes = [0.95, 0.95, 0.95, 0.1], [1, 1, 0, 0]
+    assert expected_calibration_error(confidences, outcomes) == pytest.approx(
+        0.75 * (0.95 - 2 / 3) + 0.25 * 0.1
+    )
+    assert expected_calibration_error([1.0, 0.0], [1, 0]) == 0
+    assert expected_calibration_error([1.0, 0.0], [0, 1]) == 1
+
+
+def test_the_two_events_by_hand():
+    probabilities, answers = [np.array([0.7, 0.3]), np.array([0.4, 0.6])], [0, 0]
+    confidences, outcomes = every_choice(probabilities, answers)
+    np.testing.assert_allclose(confidences, [0.7, 0.3, 0.4, 0.6])
+    np.testing.assert_array_equal(outcomes, [1, 0, 1, 0])
+    confidences, outcomes = top_choice(probabilities, answers)
+    np.testing.assert_allclose(confidences, [0.7, 0.6])
+    np.testing.assert_array_equal(outcomes, [1, 0])
+
+
+@pytest.mark.parametrize("choices", [2, 4])
+def test_a_calibrated_model_has_no_debiased_ece(choices):
+    values = []
+    for seed in range(20):
+        probabilities, _, answers = simulated(seed, 10_000, choices)
+        entries = every_choice(probabilities, answers)
+        values.append(debiased_ece(*entries))
+        assert expected_calibration_error(*entries) > values[-1]  # the plain estimate keeps its bias
+    assert abs(np.mean(values)) <= 0.002
+    assert np.mean(np.abs(values) <= 0.005) >= 0.8
+    assert np.max(np.abs(values)) <= 0.015
+
+
+def test_debiased_ece_finds_real_miscalibration():
+    probabilities, posteriors, answers = simulated(0, 10_000, 2, over_confidence=2.0)
+    truth = exact_calibration_error(probabilities, posteriors)
+    assert truth > 0.09
+    # here the confidence determines the posterior, so the upper bound is the calibration error itself
+    assert debiased_ece(*every_choice(probabilities, answers)) == pytest.approx(truth, abs=0.01)
+
+
+def test_debiased_ece_of_few_distinct_confidences_keeps_equals_together():
+    # shuffled entries of one confidence must not be sorted into bins by anything else
+    outcomes = np.repeat([0.0, 1.0], 5000)
+    assert abs(debiased_ece(np.full(10_000, 0.5), outcomes)) < 0.005
+    assert debiased_ece(np.full(10_000, 0.9), outcomes) == pytest.approx(0.4, abs=1e-6)
+
+
+def test_brier_decomposition_is_an_identity():
+    probabilities, _, answers = simulated(3, 500, 3, over_confidence=1.7)
+    entries = every_choice(probabilities, answers)
+    parts = brier_decomposition(*entries)
+    total = parts["reliability"] - parts["resolution"] + parts["uncertainty"] + parts["within_bin"]
+    assert total == pytest.approx(brier(*entries), abs=1e-12)
+
+
+def test_brier_decomposition_by_hand():
+    # forecasts 0.2 (1 of 4 happens) and 0.8 (3 of 4): reliability 0.05², resolution 0.25², uncertainty 0.25
+    confidences, outcomes = [0.2] * 4 + [0.8] * 4, [1, 0, 0, 0, 1, 1, 1, 0]
+    parts = brier_decomposition(confidences, outcomes)
+    assert parts["reliability"] == pytest.approx(0.0025)
+    assert parts["resolution"] == pytest.approx(0.0625)
+    assert parts["uncertainty"] == pytest.approx(0.25)
+    assert parts["within_bin"] == pytest.approx(0)
+
+
+def test_nll_and_exact_error_by_hand():
+    probabilities = [np.array([0.25, 0.75]), np.array([1.0, 0.0])]
+    assert nll(probabilities, [0, 0]) == pytest.approx(math.log(4) / 2)
+    assert math.isfinite(nll(probabilities, [0, 1]))
+    assert exact_calibration_error(probabilities, [(0.5, 0.5), (0.9, 0.1)]) == pytest.approx(0.175)
+
+
+def test_reliability_has_counts_and_intervals_that_hold_the_accuracy():
+    probabilities, _, answers = simulated(0, 1000, 2)
+    frame = reliability(*every_choice(probabilities, answers))
+    assert frame["count"].sum() == 2000
+    assert ((frame["low"] <= frame["accuracy"]) & (frame["accuracy"] <= frame["high"])).all()
+    assert frame["confidence"].between(frame["bin"] / 10, (frame["bin"] + 1) / 10).all()
+    # Wilson's own interval for 0 of 10: [0, z²/(n + z²)]
+    low, high = wilson_interval(np.array([0.0]), np.array([10.0]))
+    assert low[0] == pytest.approx(0, abs=1e-12)
+    assert high[0] == pytest.approx(1.959964**2 / (10 + 1.959964**2))
+
+
+def test_evaluate_probes_names_are_registered():
+    probabilities, posteriors, answers = simulated(0, 200, 3)
+    rows = list(zip(answers, posteriors, strict=True))
+    measures = evaluate_probes(probabilities, [Probe("q", ("a", "b", "c"), a, tuple(q)) for a, q in rows])
+    assert measures.keys() <= MEASURES.keys()
+    assert measures["ece_exact"] == pytest.approx(0, abs=1e-12)
+    assert measures["probe_count"] == 200
+    assert "ece_exact" not in evaluate_probes(
+        probabilities, [Probe("q", ("a", "b", "c"), a) for a in answers]
+    )
+
+
+@pytest.fixture(scope="module")
+def world():
+    tokenizer = word_tokenizer(["good", "bad", "film", "a", "is"])
+    model = tiny_model(TinyModel(layers=1, width=16, heads=2, context=32, steps=1), tokenizer, seed=0).eval()
+    with torch.no_grad():
+        model.lm_head.weight.mul_(20)
+    return model, tokenizer
+
+
+def next_token(model, ids: list[int]) -> torch.Tensor:
+    with torch.no_grad():
+        return model(torch.tensor([ids])).logits[0, -1].double().log_softmax(-1)
+
+
+def test_choices_of_one_token_are_scored_by_the_next_token(world):
+    model, tokenizer = world
+    probes = [Probe(query, (" good", " bad", " film"), 0) for query in ("a film is", "is", "a film is")]
+    rows = choice_probabilities(model, tokenizer, probes, batch_size=2)
+    ids = tokenizer("a film is")["input_ids"]
+    wanted = [tokenizer(f"a film is {word}")["input_ids"][-1] for word in ("good", "bad", "film")]
+    np.testing.assert_allclose(rows[0], next_token(model, ids)[wanted].softmax(0), atol=1e-5)
+    np.testing.assert_array_equal(rows[0], rows[2])
+    assert not np.allclose(rows[0], rows[1])
+
+
+def test_distinct_queries_run_once_where_choices_are_one_token(world):
+    model, tokenizer = world
+    seen = []
+    handle = model.register_forward_hook(lambda *args: seen.append(args[2].logits.shape[0]))
+    choice_probabilities(model, tokenizer, [Probe("a film is", (" good", " bad"), 0)] * 50, batch_size=16)
+    handle.remove()
+    assert seen == [1]
+
+
+def test_choices_of_several_tokens_are_scored_by_their_sum(world):
+    model, tokenizer = world
+    probes = [Probe("a film is", (" good", " bad bad film"), 0), Probe("a", (" film", " film is"), 1)]
+    rows = choice_probabilities(model, tokenizer, probes, batch_size=3)
+    logp = []
+    for choice in probes[0].choices:
+        ids = tokenizer("a film is")["input_ids"]
+        total = 0.0
+        for token in tokenizer("a film is" + choice)["input_ids"][len(ids) :]:
+            total += float(next_token(model, ids)[token])
+            ids = [*ids, token]
+        logp.append(total)
+    np.testing.assert_allclose(rows[0], torch.tensor(logp).softmax(0), atol=1e-5)
+    assert rows[1].sum() == pytest.approx(1)
+
+
+def test_choices_survive_tokens_that_merge_across_the_boundary():
+    tokenizer = bpe_tokenizer(["the answer is yes", "the answer is no"] * 50, size=300)
+    model = tiny_model(TinyModel(layers=1, width=16, heads=2, context=64, steps=1), tokenizer, seed=0)
+    probes = [Probe("the answer is", (" yes", " no"), 0), Probe("the answer is ", ("yes", "no"), 0)]
+    rows = choice_probabilities(model, tokenizer, probes, batch_size=4)
+    # the whole texts are the same, and so are the probabilities of their tokens
+    np.testing.assert_allclose(rows[0], rows[1], atol=1e-5)
