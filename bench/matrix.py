@@ -134,8 +134,8 @@ def _choices(source: Source, section: str, kind: str, entries: Any, make: Maker)
     """Labels with what they stand for: tasks, models or methods.
 
     Args:
-        entries: a name, a list of names, or a mapping from labels to settings. A label that is not a name itself
-            has the key `kind` in its settings.
+        entries: a name, a list of names, or a mapping from labels to settings. A label that is not a name has
+            the key `kind` in its settings.
     """
     if isinstance(entries, str):
         entries = [entries]
@@ -174,7 +174,7 @@ def _plugin_maker(source: Source, files: Sequence[Path], base: type[Plugin]) -> 
         try:
             cls = finder.find(name, kind, known, files)
         except BenchError as error:
-            hint = f" (beside a label of your own, say `{kind}: NAME`)" if name == label and settings else ""
+            hint = "" if name.isidentifier() else f" (beside a label of your own, say `{kind}: NAME`)"
             raise source.error(keys, f"{error}{hint}") from None
         for need in getattr(cls, "needs", set()) - set(STAGES):
             raise source.error(
