@@ -63,9 +63,10 @@ class Source:
         Raises:
             BenchError: the first mistake, and how many more there are.
         """
+        absolute = self._absolute(keys, cls, values)
         try:
             # JSON, because there pydantic's strict mode still takes a list as a tuple and a text as a path
-            return cls.model_validate_json(json.dumps(self._absolute(cls, values)), strict=True)
+            return cls.model_validate_json(json.dumps(absolute), strict=True)
         except ValidationError as error:
             problems: dict[Keys, str] = {}
             # an unknown key first: it is often why another one is missing
@@ -106,19 +107,26 @@ class Source:
         """A path as written, relative ones from this source's folder."""
         return self.folder / Path(text).expanduser()
 
-    def _absolute(self, cls: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:
-        """`values` with the relative paths in path-typed settings made absolute."""
+    def _absolute(self, keys: Keys, cls: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:
+        """`values` with the paths in path-typed settings made absolute; they name what is to be read."""
 
-        def absolute(value: Any) -> Any:
+        def absolute(name: str, value: Any) -> Any:
             if isinstance(value, list):
-                return [absolute(item) for item in value]
-            return str(self.path(value)) if isinstance(value, str) else value
+                return [absolute(name, item) for item in value]
+            if not isinstance(value, str):
+                return value
+            path = self.path(value)
+            if not path.exists():
+                siblings = path.parent.iterdir() if path.parent.is_dir() else ()
+                near = nearest(path.name, (sibling.name for sibling in siblings))
+                raise self.error((*keys, name), f"no file or folder {value!r}{near}")
+            return str(path)
 
         def is_path(name: str) -> bool:
             types = _types(cls.model_fields[name].annotation) if name in cls.model_fields else []
             return str not in types and any(isinstance(t, type) and issubclass(t, Path) for t in types)
 
-        return {name: absolute(value) if is_path(name) else value for name, value in values.items()}
+        return {name: absolute(name, value) if is_path(name) else value for name, value in values.items()}
 
 
 def mapping_of(source: Source, keys: Keys, value: Any) -> dict[str, Any]:
@@ -165,7 +173,9 @@ def _explain(cls: type[BaseModel], values: Any, error: dict[str, Any], what: str
             value = value[key]
     kind = error["type"]
     if kind == "extra_forbidden":
-        return tuple(place), f"unknown setting of {what}{nearest(place[-1], _fields(cls, place[:-1]))}"
+        known = _fields(cls, place[:-1])
+        near = nearest(place[-1], known) if known else " — it has none"
+        return tuple(place), f"unknown setting of {what}{near}"
     if kind == "missing":
         return tuple(place), f"{what} needs the setting {error['loc'][-1]!r}"
     if kind == "literal_error":

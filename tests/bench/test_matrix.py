@@ -174,11 +174,21 @@ def test_lists_are_no_grid_where_the_setting_is_a_list_itself(read: Read) -> Non
     assert matrix.tasks[0].task.columns == {"prompt": ["a", "b"]}  # type: ignore[attr-defined]
 
 
-def test_relative_paths_start_at_the_matrix_file(read: Read, tmp_path: Path) -> None:
-    matrix = read("tasks: {garden: {path: [data/a.json, /b.json]}}\nmethods: {climb: {init: ../x}}\n")
-    assert [t.label for t in matrix.tasks] == ["garden path=data/a.json", "garden path=/b.json"]
-    assert [t.task.path for t in matrix.tasks] == [tmp_path / "data/a.json", Path("/b.json")]  # type: ignore[attr-defined]
-    assert matrix.arms[0].method.init == tmp_path / "../x"  # type: ignore[attr-defined]
+def test_relative_paths_start_at_the_matrix_file(
+    read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    for name in ("data/a.json", "b.json"):
+        (tmp_path / name).write_text("[]")
+    monkeypatch.chdir(tmp_path / "data")
+    matrix = read(
+        f"tasks: {{wild: {{task: garden, path: [data/a.json, {tmp_path}/b.json]}}}}\n"
+        "methods: {climb: {init: data/../b.json}}\n"
+    )
+    assert [t.label for t in matrix.tasks] == ["wild path=data/a.json", f"wild path={tmp_path}/b.json"]
+    paths = [t.task.path for t in matrix.tasks]  # type: ignore[attr-defined]
+    assert paths == [tmp_path / "data/a.json", tmp_path / "b.json"]
+    assert matrix.arms[0].method.init == tmp_path / "data/../b.json"  # type: ignore[attr-defined]
     assert matrix.plugins == (tmp_path / "garden.py",)
 
 
@@ -213,7 +223,7 @@ methods:
 def test_python_mappings_read_the_same(read: Read, tmp_path: Path) -> None:
     read(MINIMAL)  # writes the plug-in
     mapping = {
-        "tasks": {"garden": {"path": Path("/b.json")}},
+        "tasks": {"garden": {"path": tmp_path / "garden.py"}},
         "methods": {"climb": {"kl_weight": (0.1, 1)}},
         "seeds": (4,),
     }
@@ -309,6 +319,7 @@ SETTINGS = [
     ("{estimator: sofft}", "methods.climb.estimator: 'sofft' is none of its choices — did you mean 'soft'?"),
     ("{schedule: x}", "methods.climb.schedule: 'x' must be a list or a number"),
     ("{layers: [1, x]}", "methods.climb.layers.1: 'x' must be a whole number"),
+    ("{init: gardn.py}", "methods.climb.init: no file or folder 'gardn.py' — did you mean 'garden.py'?"),
     ("{kl_weight: -1, steps: 0, kl: 2}", "methods.climb.kl: unknown setting of method 'climb'"),
     ("{kl_weight: -1, steps: 0, clip: 2}", "greater than or equal to 0 (and 2 more)"),
     ("3", "methods.climb: 3 must be a mapping of settings"),
@@ -322,6 +333,10 @@ def test_a_wrong_setting_is_refused_with_its_line(read: Read, settings: str, tol
     assert "demo.yaml, line 4: " in message
 
 
+G = "tasks: garden\nmethods: [rest]\n"
+LAUGHS = "a: &a [1,1,1,1,1,1,1,1,1]\n" + "\n".join(
+    f"{new}: &{new} [{','.join(['*' + old] * 9)}]" for old, new in zip("abcdefg", "bcdefgh", strict=True)
+)
 MATRICES = [
     # (matrix, line or None, what the refusal must say)
     ("task: garden\nmethods: [climb]", 1, "task: unknown key — did you mean 'tasks'?"),
@@ -331,12 +346,13 @@ MATRICES = [
     ("tasks: gardn\nmethods: [climb]", 1, "tasks.0: unknown task 'gardn' — did you mean 'garden'?"),
     ("tasks: garden\nmethods:\n  a b:\n    steps: 3", 3, "(beside a label of your own, say `method: NAME`)"),
     ("tasks: garden\nmethods: {a: {method: 3}}", 2, "methods.a.method: 3 is not the name of a method"),
+    ("tasks: garden\nmethods: {rest: {kl: 1}}", 2, "unknown setting of method 'rest' — it has none"),
     ("tasks: garden\nmethods: []", 2, "methods: empty"),
     ("tasks: {}\nmethods: [rest]", 1, "tasks: empty"),
     ("tasks:\nmethods: [rest]", 1, "tasks: empty"),
-    ("tasks: garden\nmethods: [rest]\nseeds: []", 3, "seeds: empty"),
-    ("tasks: garden\nmethods: [rest]\nmodels: []", 3, "models: empty"),
-    ("tasks: garden\nmethods: [rest, {climb: 1}]", 2, "methods.1: {\"climb\": 1} is not the name of a method"),
+    (G + "seeds: []", 3, "seeds: empty"),
+    (G + "models: []", 3, "models: empty"),
+    ("tasks: garden\nmethods: [rest, {climb: 1}]", 2, 'methods.1: {"climb": 1} is not the name of a method'),
     ("tasks: 7\nmethods: [rest]", 1, "tasks: 7 must be a mapping"),
     ("tasks: garden\nmethods: [rest, rest]", 2, "duplicate: there are two methods labelled 'rest'"),
     ("tasks: garden\nmethods:\n  rest:\n  rest:", 4, "methods.rest is there twice; the first is in line 3"),
@@ -353,36 +369,44 @@ MATRICES = [
     ("tasks: garden\nmethods: {climb: {steps: [1, 1]}}", 2, "two methods labelled 'climb steps=1'"),
     ("tasks: [garden, garden]\nmethods: [rest]", 1, "two tasks labelled 'garden'"),
     ("tasks: garden\nmethods: [forgetful]", 2, "unknown stage 'reward_modle' — did you mean 'reward_model'?"),
-    ("tasks: garden\nmethods: [rest]\nseeds: 0", 3, "seeds: 0 is not between 1 and 1000"),
-    ("tasks: garden\nmethods: [rest]\nseeds: true", 3, "seeds: true must be a whole number"),
-    ("tasks: garden\nmethods: [rest]\nseeds: [1, x]", 3, "seeds.1: 'x' must be a whole number"),
-    ("tasks: garden\nmethods: [rest]\nseeds: [1, -1]", 3, "seeds.1: -1 must be a whole number from 0"),
-    ("tasks: garden\nmethods: [rest]\nseeds: [1, true]", 3, "seeds.1: true must be"),
-    ("tasks: garden\nmethods: [rest]\nseeds:\n- 1\n- 1", 5, "seeds.1: duplicate: the seed 1"),
-    ("tasks: garden\nmethods: [rest]\nname: ../x", 3, "name: '../x' must be made of letters"),
+    (G + "seeds: 0", 3, "seeds: 0 is not between 1 and 1000"),
+    (G + "seeds: true", 3, "seeds: true must be a whole number"),
+    (G + "seeds: [1, x]", 3, "seeds.1: 'x' must be a whole number"),
+    (G + "seeds: [1, -1]", 3, "seeds.1: -1 must be a whole number from 0"),
+    (G + "seeds: [1, true]", 3, "seeds.1: true must be"),
+    (G + "seeds:\n- 1\n- 1", 5, "seeds.1: duplicate: the seed 1"),
+    (G + "name: ../x", 3, "name: '../x' must be made of letters"),
     ("tasks: {strict: }\nmethods: [rest]", 1, "tasks.strict: task 'strict' needs the setting 'path'"),
-    ("tasks: {strict: {pth: x}}\nmethods: [rest]", 1, "tasks.strict.pth: unknown setting of task 'strict' — did you"),
-    ("tasks: garden\nmethods: [rest]\nstages: {sfft: {}}", 3, "stages.sfft: unknown setting of stages — did you mean 'sft'"),
+    ("tasks: {strict: {pth: x}}\nmethods: [rest]", 1, "tasks.strict.pth: unknown setting of task 'strict'"),
+    (G + "stages: {sfft: {}}", 3, "stages.sfft: unknown setting of stages — did you mean 'sft'"),
     (
-        "tasks: garden\nmethods: [rest]\nstages:\n  sft:\n    epoch: 3",
+        G + "stages:\n  sft:\n    epoch: 3",
         5,
         "stages.sft.epoch: unknown setting of stages — did you mean 'epochs'",
     ),
-    ("tasks: garden\nmethods: [rest]\nstages: {sft: 3}", 3, "stages.sft: 3 must be a mapping of settings"),
-    ("tasks: garden\nmethods: [rest]\nevaluation: {prompts: 0}", 3, "evaluation.prompts: 0 must be greater than"),
-    ("tasks: garden\nmethods: [rest]\nevaluation: 3", 3, "evaluation: 3 must be a mapping"),
-    ("tasks: garden\nmethods: [rest]\nmodels: {tiny: {layer: 1}}", 3, "models.tiny.layer: unknown setting of model 'tiny' — did you mean 'layers'?"),
-    ("tasks: garden\nmethods: [rest]\nmodels: tinny", 3, "no model 'tinny' — did you mean 'tiny'?"),
-    ("tasks: garden\nmethods: [rest]\nmodels: ./models/gtp2", 3, "no model './models/gtp2' — did you mean 'models/gpt2'?"),
-    ("tasks: garden\nmethods: [rest]\nmodels: models/gtp2", 3, "no model 'models/gtp2' — did you mean 'models/gpt2'?"),
-    ("tasks: garden\nmethods: [rest]\nmodels: models", 3, "the folder 'models' holds no model"),
-    ("tasks: garden\nmethods: [rest]\nmodels: {a/b: {layers: 2}}", 3, "models.a/b.layers: only a tiny model has"),
-    ("tasks: garden\nmethods: [rest]\nplugins: gardne.py", 3, "no file 'gardne.py' — did you mean 'garden.py'?"),
-    ("tasks: garden\nmethods: [rest]\nplugins: {a: b}", 3, "plugins: {\"a\": \"b\"} must be a list"),
-    ("tasks: garden\nmethods: [climb]\nplugins: broken.py", None, "broken.py cannot be imported: ZeroDivisionError"),
+    (G + "stages: {sft: 3}", 3, "stages.sft: 3 must be a mapping of settings"),
+    (G + "evaluation: {prompts: 0}", 3, "evaluation.prompts: 0 must be greater than"),
+    (G + "evaluation: 3", 3, "evaluation: 3 must be a mapping"),
+    (G + "models: {tiny: {layer: 1}}", 3, "unknown setting of model 'tiny' — did you mean 'layers'?"),
+    (G + "models: tinny", 3, "no model 'tinny' — did you mean 'tiny'?"),
+    (G + "models: ./models/gtp2", 3, "no model './models/gtp2' — did you mean 'models/gpt2'?"),
+    (G + "models: models/gtp2", 3, "no model 'models/gtp2' — did you mean 'models/gpt2'?"),
+    (G + "models: models", 3, "the folder 'models' holds no model"),
+    (G + "models: {a/b: {layers: 2}}", 3, "models.a/b.layers: only a tiny model has"),
+    (G + "plugins: gardne.py", 3, "no file 'gardne.py' — did you mean 'garden.py'?"),
+    (G + "plugins: {a: b}", 3, 'plugins: {"a": "b"} must be a list'),
+    (
+        "tasks: garden\nmethods: [climb]\nplugins: broken.py",
+        None,
+        "broken.py cannot be imported: ZeroDivisionError",
+    ),
     ("tasks: garden\nmethods: [rest", 3, "malformed YAML: "),
     ("tasks: garden\n\tmethods: [rest]", 2, "malformed YAML: "),
-    ("tasks: garden\nmethods: {climb: {layers: !!python/tuple [1]}}", 2, "the tag !!python/tuple is not allowed"),
+    (
+        "tasks: garden\nmethods: {climb: {layers: !!python/tuple [1]}}",
+        2,
+        "the tag !!python/tuple is not allowed",
+    ),
     ("tasks: garden\nmethods: {climb: {steps: !!int 3}}", 2, "the tag !!int is not allowed"),
     ("tasks: *nothing", 1, "found undefined alias"),
     ("tasks: &x [*x]", 1, "this anchor contains itself"),
@@ -390,10 +414,8 @@ MATRICES = [
     ("tasks: garden\n---\nmethods: [rest]", 2, "malformed YAML: "),
     ("tasks: garden\nname: \x07", 2, "malformed YAML: a control character"),
     ("tasks: " + "[" * 5000, None, "nested too deeply"),
-    ("a: &a [1,1,1,1,1,1,1,1,1]\n" + "\n".join(
-        f"{b}: &{b} [{','.join(['*' + a] * 9)}]" for a, b in zip("abcdefg", "bcdefgh", strict=True)
-    ), None, "more than 100000 values"),
-]  # fmt: skip
+    (LAUGHS, None, "more than 100000 values"),
+]
 
 
 @pytest.mark.parametrize(("text", "line", "told"), MATRICES)
@@ -423,6 +445,12 @@ def test_a_missing_file_is_refused_with_the_nearest(tmp_path: Path) -> None:
     (tmp_path / "demo.yaml").write_text(MINIMAL)
     assert "dmo.yaml' — did you mean 'demo.yaml'?" in refusal(lambda: load_matrix(tmp_path / "dmo.yaml"))
     assert "'quikstart' — did you mean 'quickstart'?" in refusal(lambda: load_matrix("quikstart"))
+
+
+def test_a_crowded_folder_does_not_make_the_message_long(tmp_path: Path) -> None:
+    for i in range(100):
+        (tmp_path / f"{i}.yaml").write_text(MINIMAL)
+    assert refusal(lambda: load_matrix(tmp_path)).endswith("… (100 in all)")
 
 
 def test_folders_and_other_bytes_are_refused(tmp_path: Path) -> None:
