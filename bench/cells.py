@@ -107,13 +107,9 @@ class Matrix:
                 raise BenchError(f"--only {condition!r}: {key!r} is not a key of KEY=VALUE{valid}")
             known = set().union(*(_answers(cell)[key] for cell in cells))
             if value not in known:
-                raise BenchError(
-                    f"--only {condition!r}: no {key} {value!r} in {self.name}{nearest(value, known)}"
-                )
+                raise BenchError(f"--only {condition!r}: no {key} {value!r} in {self.name}{nearest(value, known)}")
             wanted.setdefault(key, set()).add(value)
-        chosen = [
-            cell for cell in cells if all(_answers(cell)[key] & values for key, values in wanted.items())
-        ]
+        chosen = [cell for cell in cells if all(_answers(cell)[key] & values for key, values in wanted.items())]
         if not chosen:
             raise BenchError(f"no cell of {self.name} satisfies --only {' and '.join(map(repr, conditions))}")
         return chosen
@@ -124,9 +120,7 @@ class Matrix:
             "name": self.name,
             "tasks": {c.label: {"task": c.task.name, **c.task.model_dump(mode="json")} for c in self.tasks},
             "models": {c.label: _described(c.source) for c in self.models},
-            "methods": {
-                c.label: {"method": c.method.name, **c.method.model_dump(mode="json")} for c in self.arms
-            },
+            "methods": {c.label: {"method": c.method.name, **c.method.model_dump(mode="json")} for c in self.arms},
             "seeds": list(self.seeds),
             "stages": self.stages.model_dump(mode="json"),
             "evaluation": self.evaluation.model_dump(mode="json"),

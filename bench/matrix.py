@@ -111,7 +111,7 @@ def _parse(value: Any, source: Source, default_name: str, plugins: Iterable[Path
     for key in ("tasks", "methods"):
         if key not in value:
             raise source.error((), f"the key {key!r} is missing")
-    named = [Path(file).expanduser().absolute() for file in plugins]
+    named = [Path(file).expanduser().resolve() for file in plugins]
     files = tuple(dict.fromkeys([*named, *_plugins(source, value.get("plugins", []))]))
     for file in files:
         finder.load(file)
@@ -137,12 +137,11 @@ def _choices(source: Source, section: str, kind: str, entries: Any, make: Maker)
         entries: a name, a list of names, or a mapping from labels to settings. A label that is not a name has
             the key `kind` in its settings.
     """
+    listed: list[tuple[Keys, Any, dict[str, Any]]]
     if isinstance(entries, str):
-        entries = [entries]
-    if isinstance(entries, list):
-        listed: list[tuple[Keys, Any, dict[str, Any]]] = [
-            ((section, i), e, {}) for i, e in enumerate(entries)
-        ]
+        listed = [((section,), entries, {})]
+    elif isinstance(entries, list):
+        listed = [((section, i), entry, {}) for i, entry in enumerate(entries)]
     else:
         mapping = mapping_of(source, (section,), entries)
         listed = [((section, k), k, mapping_of(source, (section, k), v)) for k, v in mapping.items()]
@@ -177,9 +176,7 @@ def _plugin_maker(source: Source, files: Sequence[Path], base: type[Plugin]) -> 
             hint = "" if name.isidentifier() else f" (beside a label of your own, say `{kind}: NAME`)"
             raise source.error(keys, f"{error}{hint}") from None
         for need in getattr(cls, "needs", set()) - set(STAGES):
-            raise source.error(
-                keys, f"method {name!r} needs an unknown stage {need!r}{nearest(need, STAGES)}"
-            )
+            raise source.error(keys, f"method {name!r} needs an unknown stage {need!r}{nearest(need, STAGES)}")
         return source.grid(keys, label, cls, settings, f"{kind} {name!r}")
 
     return make
@@ -214,9 +211,7 @@ def _name(source: Source, name: Any, default: str) -> str:
     if name is None:
         return slug(default)
     if not isinstance(name, str) or not re.fullmatch(r"\w[\w. -]*", name):
-        raise source.error(
-            ("name",), f"{quoted(name)} must be made of letters, digits, space, '.', '_' and '-'"
-        )
+        raise source.error(("name",), f"{quoted(name)} must be made of letters, digits, space, '.', '_' and '-'")
     return name
 
 
@@ -256,4 +251,4 @@ def _plugins(source: Source, files: Any) -> list[Path]:
         if not path.is_file():
             near = nearest(path.name, (file.name for file in path.parent.glob("*.py")))
             raise source.error(("plugins", i), f"no file {files[i]!r}{near}")
-    return paths
+    return [path.resolve() for path in paths]

@@ -73,7 +73,7 @@ def load(file: Path) -> ModuleType:
     Raises:
         BenchError: the file does not exist, or its own code raised an error (which is told, with its line).
     """
-    file = Path(file).expanduser().absolute()
+    file = Path(file).expanduser().resolve()
     try:
         source = file.read_bytes()
     except FileNotFoundError:
@@ -88,9 +88,7 @@ def load(file: Path) -> ModuleType:
     if spec is None:
         raise BenchError(f"plug-in {file} is not a Python file: its name must end in .py")
     module = sys.modules[name] = module_from_spec(spec)
-    if (
-        str(file.parent) not in sys.path
-    ):  # a plug-in may import what lies beside it; at the end, to hide nothing
+    if str(file.parent) not in sys.path:  # a plug-in may import what lies beside it; at the end, to hide nothing
         sys.path.append(str(file.parent))
     try:
         # compiled from the bytes just compared: a stale .pyc would run code that the file no longer holds
@@ -112,7 +110,7 @@ def _modules(package: str, plugins: Iterable[Path], failures: dict[str, str]) ->
             spec = found.module_finder.find_spec(found.name, None)
             file = (spec.origin if spec else None) or found.name
             failures[file] = _reason(error, Path(file))
-    for plugin in dict.fromkeys(Path(each).expanduser().absolute() for each in plugins):
+    for plugin in dict.fromkeys(Path(each).expanduser().resolve() for each in plugins):
         try:
             yield load(plugin)
         except BenchError as error:

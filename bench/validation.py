@@ -83,9 +83,7 @@ class Source:
         except Exception as error:  # a validator of the plug-in's own went wrong
             raise self.error(keys, f"{what} refused: {type(error).__name__}: {error}") from error
 
-    def grid(
-        self, keys: Keys, label: str, cls: type[S], values: dict[str, Any], what: str
-    ) -> Iterator[tuple[str, S]]:
+    def grid(self, keys: Keys, label: str, cls: type[S], values: dict[str, Any], what: str) -> Iterator[tuple[str, S]]:
         """Label and settings of every point of the grid that the lists in `values` span.
 
         A list is an axis where the setting itself is not one; the label then tells the value.

@@ -47,9 +47,7 @@ def read_yaml(text: str, name: str) -> tuple[Any, dict[Keys, int]]:
         node = _Loader(text).get_single_node()
         return (None if node is None else walk.value(node, ())), walk.lines
     except yaml.MarkedYAMLError as error:
-        raise _refusal(
-            name, error.problem_mark or error.context_mark, f"malformed YAML: {error.problem}"
-        ) from None
+        raise _refusal(name, error.problem_mark or error.context_mark, f"malformed YAML: {error.problem}") from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise BenchError(f"{name}, line {line}: malformed YAML: a control character") from None
@@ -69,9 +67,7 @@ class _Loader(yaml.BaseLoader):
         event = self.peek_event()
         if tag := getattr(event, "tag", None):
             short = tag.replace("tag:yaml.org,2002:", "!!")
-            raise yaml.MarkedYAMLError(
-                problem=f"the tag {short} is not allowed", problem_mark=event.start_mark
-            )
+            raise yaml.MarkedYAMLError(problem=f"the tag {short} is not allowed", problem_mark=event.start_mark)
         return super().compose_node(parent, index)
 
 
@@ -117,9 +113,7 @@ class _Walk:
             if key.value in own:
                 path = ".".join(map(str, (*keys, key.value)))
                 first = self.lines[(*keys, key.value)]
-                raise _refusal(
-                    self.name, key.start_mark, f"{path} is there twice; the first is in line {first}"
-                )
+                raise _refusal(self.name, key.start_mark, f"{path} is there twice; the first is in line {first}")
             self.lines[(*keys, key.value)] = key.start_mark.line + 1
             own[key.value] = self.value(value, (*keys, key.value))
         return {**merged, **own}
