@@ -1,0 +1,234 @@
+"""From files to raw rows: every row is a dict of its columns, or the reason why it could not be read."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import gzip
+import hashlib
+import io
+import json
+import sys
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from bench.errors import BenchError, nearest
+
+PLAIN = (".json", ".jsonl", ".csv", ".tsv")
+ENDINGS = (*PLAIN, *(f"{ending}.gz" for ending in PLAIN), ".parquet")
+
+
+class BadRow(Exception):
+    """A row to set aside; the message is the reason, the same words for the same reason."""
+
+
+NumberedRow: TypeAlias = tuple[int, dict[str, Any] | BadRow]
+"""Where a row stands, and what it holds. Numbers count from 1: lines of the file in JSONL, CSV and TSV (the
+header of a table is line 1), rows in all else."""
+
+
+def read(path: Path, split: str | None) -> list[NumberedRow]:
+    """All rows of a file (its ending says how it is written) or of a folder saved by `datasets`.
+
+    split: which one, where a folder holds several; ``train`` by default.
+
+    Raises:
+        BenchError: no such file; unreadable; an ending that is not known, or is not what the file holds.
+    """
+    _must_exist(path)
+    if path.is_dir():
+        return _readable(path, _folder(path, split))
+    if split is not None:
+        raise BenchError(f"{path}: `split` is for hub data sets and saved folders; a file has no splits")
+    ending = next((e for e in reversed(ENDINGS) if path.name.lower().endswith(e)), None)
+    if ending is None:
+        raise BenchError(f"{path}: cannot read *{path.suffix}{nearest(path.suffix, ENDINGS)}")
+    if ending == ".parquet":
+        return _readable(path, _parquet(path))
+    content = _content(path, ending)
+    match ending.removesuffix(".gz"):
+        case ".json":
+            return _readable(path, _json(path, content))
+        case ".jsonl":
+            return _readable(path, _jsonl(path, content))
+        case ".csv":
+            return _readable(path, _table(path, content, ","))
+        case _:
+            return _readable(path, _table(path, content, "\t"))
+
+
+def read_hub(name: str, config: str | None, split: str | None) -> list[NumberedRow]:
+    """All rows of one split (``train`` by default) of a hub data set, from the network or its cache."""
+    import datasets
+
+    try:
+        data = datasets.load_dataset(name, config, split=split or "train")
+    except Exception as error:  # the hub's client raises a dozen unrelated types; all mean the same to a person
+        raise BenchError(f"hub data set {name!r} cannot be loaded: {error}") from error
+    return _readable(name, enumerate(data, start=1))
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file's bytes; of a folder, over the names and digests of all its files."""
+    _must_exist(path)
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        lines = "".join(f"{file.relative_to(path).as_posix()} {digest(file)}\n" for file in files)
+        return hashlib.sha256(lines.encode()).hexdigest()
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise BenchError(f"{path}: {error.strerror}") from error
+
+
+def digest_of_rows(rows: Iterable[NumberedRow]) -> str:
+    """SHA-256 of the rows themselves, for data that does not come from a file of ours."""
+    whole = hashlib.sha256()
+    for _, row in rows:
+        whole.update(json.dumps(row, sort_keys=True, default=str).encode() + b"\n")
+    return whole.hexdigest()
+
+
+def _must_exist(path: Path) -> None:
+    if path.exists():
+        return
+    missing = path.absolute()
+    while not missing.parent.exists():
+        missing = missing.parent
+    names = [entry.name for entry in missing.parent.iterdir()] if missing.parent.is_dir() else []
+    # of a folder with hundreds of files only the similar names are of use
+    near = nearest(missing.name, difflib.get_close_matches(missing.name, names, n=5, cutoff=0.3))
+    raise BenchError(f"no such file or folder: {path}{near}")
+
+
+def _readable(source: Path | str, rows: Iterable[NumberedRow]) -> list[NumberedRow]:
+    """The rows, if there is at least one that can be read at all."""
+    numbered = list(rows)
+    if not numbered:
+        raise BenchError(f"{source}: holds no rows")
+    if all(isinstance(row, BadRow) for _, row in numbered):
+        number, reason = numbered[0]
+        raise BenchError(
+            f"{source}: is not what its ending says: not one row can be read (line or row {number}: {reason})"
+        )
+    return numbered
+
+
+def _content(path: Path, ending: str) -> bytes:
+    try:
+        if ending.endswith(".gz"):
+            with gzip.open(path) as file:
+                return file.read()
+        return path.read_bytes()
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise BenchError(f"{path}: is not what its ending says, or is damaged: {error}") from error
+    except OSError as error:
+        raise BenchError(f"{path}: {error.strerror}") from error
+
+
+def _json(path: Path, content: bytes) -> Iterator[NumberedRow]:
+    try:
+        rows = json.loads(content.decode().removeprefix("\ufeff"))
+    except UnicodeDecodeError as error:
+        raise BenchError(f"{path}: not UTF-8 at byte {error.start}") from error
+    except json.JSONDecodeError as error:
+        hint = " — one object per line? then name it .jsonl" if error.msg == "Extra data" else ""
+        where = f"line {error.lineno} column {error.colno}"
+        raise BenchError(f"{path}: not JSON: {error.msg} at {where}{hint}") from error
+    except (ValueError, RecursionError) as error:  # absurdly long numbers, absurdly deep nesting
+        raise BenchError(f"{path}: not JSON that can be read: {error}") from error
+    if not isinstance(rows, list):
+        raise BenchError(f"{path}: expected a list of objects, found one {type(rows).__name__}")
+    for number, row in enumerate(rows, start=1):
+        yield number, row if isinstance(row, dict) else BadRow("unparsable")
+
+
+def _jsonl(path: Path, content: bytes) -> Iterator[NumberedRow]:
+    if content.lstrip().startswith(b"["):
+        raise BenchError(f"{path}: is not what its ending says: a list, not one object per line; name it .json")
+    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line.decode())
+        except UnicodeDecodeError:
+            yield number, BadRow("not UTF-8")
+        except (ValueError, RecursionError):
+            yield number, BadRow("unparsable")
+        else:
+            yield number, row if isinstance(row, dict) else BadRow("unparsable")
+
+
+def _table(path: Path, content: bytes, delimiter: str) -> Iterator[NumberedRow]:
+    csv.field_size_limit(sys.maxsize)  # by default a field of 128 KiB is an error
+    # bytes that are not UTF-8 pass through as surrogates, so that one bad line does not spoil the file
+    text = content.decode(errors="surrogateescape").removeprefix("\ufeff")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    header: list[str] | None = None
+    while True:
+        line = reader.line_num + 1
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            if header is None or "unexpected end of data" in str(error):  # it would swallow the rest of the file
+                raise BenchError(f"{path}: line {line}: {error} (a quote that is never closed?)") from error
+            yield line, BadRow("unparsable")
+            continue
+        if not fields:
+            continue
+        if header is None:
+            if not is_utf8("".join(fields)):
+                raise BenchError(f"{path}: line {line}, the header, is not UTF-8")
+            header = fields
+        elif not is_utf8("".join(fields)):
+            yield line, BadRow("not UTF-8")
+        elif len(fields) != len(header):
+            yield line, BadRow("unparsable")
+        else:
+            yield line, dict(zip(header, fields, strict=True))
+
+
+def is_utf8(text: str) -> bool:
+    """Can `text` be written as UTF-8? Not with lone surrogates: undecodable bytes, half an escape in JSON."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _parquet(path: Path) -> Iterator[NumberedRow]:
+    import pyarrow
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        table = ParquetFile(path).read()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise BenchError(f"{path}: is not what its ending says, or is damaged: {error}") from error
+    for i in range(table.num_rows):
+        try:
+            yield i + 1, table.slice(i, 1).to_pylist()[0]
+        except UnicodeDecodeError:
+            yield i + 1, BadRow("not UTF-8")
+
+
+def _folder(path: Path, split: str | None) -> Iterator[NumberedRow]:
+    import datasets
+
+    try:
+        data = datasets.load_from_disk(str(path))
+    except (OSError, ValueError, KeyError) as error:
+        raise BenchError(f"{path}: is not a folder saved by `datasets`: {error}") from error
+    if isinstance(data, datasets.DatasetDict):
+        name = split or "train"
+        if name not in data:
+            raise BenchError(f"{path}: no split {name!r}{nearest(name, map(str, data))}")
+        data = data[name]
+    elif split is not None:
+        raise BenchError(f"{path}: holds one data set without splits, so `split` must be left out")
+    yield from enumerate(data, start=1)

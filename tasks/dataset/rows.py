@@ -1,0 +1,210 @@
+"""From raw rows to prompts and answers: which columns hold what, and where a dialogue is cut."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.contracts import Completion, Prompt
+from bench.encoding import text_of
+from bench.errors import BenchError, nearest
+from tasks.dataset.reading import BadRow, NumberedRow, is_utf8
+
+COLUMNS = ("prompt", "chosen", "rejected", "completion", "quality", "messages")
+EXPECTED = (
+    "prompt, chosen, rejected (or chosen and rejected as whole dialogues); prompt, completion; messages; "
+    "conversations, chosen, rejected; instruction, input, output"
+)
+ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant", "system": "system"}
+HUMAN, ASSISTANT = "\n\nHuman:", "\n\nAssistant:"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One good row: a prompt with a preference pair, a demonstration, or both."""
+
+    prompt: Prompt
+    chosen: Completion | None = None
+    rejected: Completion | None = None
+    completion: Completion | None = None
+    quality: float | None = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The longest texts that are kept, in characters, and the most rows; None for no limit."""
+
+    prompt: int | None = None
+    completion: int | None = None
+    rows: int | None = None
+
+
+def parse(
+    source: object, raw: Iterable[NumberedRow], columns: Mapping[str, Sequence[str]], limits: Limits
+) -> tuple[list[Row], dict[str, list[int]]]:
+    """The good rows in order, up to `limits.rows`, and the numbers of the bad ones met till then, by reason.
+
+    columns: TRL's name → the data's own columns, beyond what `find_columns` recognises.
+
+    Raises:
+        BenchError: a shape that is not known, or no good row left.
+    """
+    raw = list(raw)
+    found = list(dict.fromkeys(column for _, row in raw if isinstance(row, dict) for column in row))
+    names = find_columns(source, found, columns)
+    rows: list[Row] = []
+    bad: dict[str, list[int]] = {}
+    for number, fields in raw:
+        if limits.rows is not None and len(rows) == limits.rows:
+            break
+        try:
+            if isinstance(fields, BadRow):
+                raise fields
+            row = parse_row(fields, names, limits)
+            if rows and isinstance(row.prompt, str) != isinstance(rows[0].prompt, str):
+                raise BadRow("text among conversations or the reverse")
+            rows.append(row)
+        except BadRow as reason:
+            bad.setdefault(str(reason), []).append(number)
+    if not rows:
+        counts = ", ".join(f"{reason}: {len(numbers)}" for reason, numbers in bad.items())
+        raise BenchError(f"{source}: no good row left of {len(raw)} ({counts})")
+    return rows, bad
+
+
+def find_columns(source: object, found: Sequence[str], given: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """TRL's name → the columns that hold it: those `given`, or of that name, or ShareGPT's, or Alpaca's."""
+    for name, columns in given.items():
+        for column in columns:
+            if column not in found:
+                raise BenchError(f"{source}: `columns.{name}`: no column {column!r}{nearest(column, found)}")
+    names = dict(given)
+    for name in COLUMNS:
+        # who maps prompt or completion does not want a column that happens to be called messages
+        if name in found and not (name == "messages" and given.keys() & {"prompt", "completion"}):
+            names.setdefault(name, [name])
+    if "conversations" in found:
+        names.setdefault("prompt" if "chosen" in names else "messages", ["conversations"])
+    if "instruction" in found:
+        names.setdefault("prompt", [c for c in ("instruction", "input") if c in found])
+        if "output" in found:
+            names.setdefault("completion", ["output"])
+    pair = names.keys() & {"chosen", "rejected"}
+    if len(pair) == 1 or not (pair or "messages" in names or names.keys() >= {"prompt", "completion"}):
+        free = [column for column in found if not any(column in columns for columns in names.values())]
+        guesses = [
+            f" — is {close[0]!r} meant as {name!r}?"
+            for name in COLUMNS
+            if name not in names and (close := difflib.get_close_matches(name, free, n=1))
+        ]
+        raise BenchError(
+            f"{source}: found the columns {', '.join(found)}{''.join(guesses)} — expected one of: {EXPECTED}"
+            " — or map them with `columns`"
+        )
+    return names
+
+
+def parse_row(fields: Mapping[str, Any], names: Mapping[str, Sequence[str]], limits: Limits) -> Row:
+    """One raw row as a `Row`; raises `BadRow` with the reason where it is not a good one."""
+    # TRL's unpaired format: an answer that is labelled unwanted is no demonstration
+    if fields.get("label") is False:
+        raise BadRow("label is false")
+    if "messages" in names and "chosen" not in names:
+        given, texts = None, {"completion": _value(fields, names, "messages")}
+    else:
+        given = _value(fields, names, "prompt") if "prompt" in names else None
+        present = [name for name in ("chosen", "rejected", "completion") if name in names]
+        texts = {name: _value(fields, names, name) for name in present}
+    cut = {name: _cut(given, text) for name, text in texts.items()}
+    prompts = [before for before, _ in cut.values()]
+    answers = {name: answer for name, (_, answer) in cut.items()}
+    if not all(text_of(prompt).strip() for prompt in prompts):
+        raise BadRow("prompt is missing or empty")
+    for name, answer in answers.items():
+        if not text_of(answer).strip():
+            raise BadRow(f"{name} is missing or empty")
+    prompt = prompts[0]
+    if any(other != prompt for other in prompts):
+        raise BadRow("prompts differ")
+    if isinstance(prompt, str) and given is not None:
+        prompt = _with_seam(prompt, map(text_of, answers.values()))
+    if "chosen" in answers and text_of(answers["chosen"]).strip() == text_of(answers["rejected"]).strip():
+        raise BadRow("chosen = rejected")
+    if limits.prompt is not None and len(text_of(prompt)) > limits.prompt:
+        raise BadRow(f"prompt longer than {limits.prompt} characters")
+    if limits.completion is not None and max(len(text_of(a)) for a in answers.values()) > limits.completion:
+        raise BadRow(f"completion longer than {limits.completion} characters")
+    return Row(prompt, **answers, quality=_quality(fields, names))
+
+
+def _value(fields: Mapping[str, Any], names: Mapping[str, Sequence[str]], name: str) -> Any:
+    """A text, or messages in TRL's format. Several columns are joined by newlines, empty ones left out."""
+    values: list[Any] = [fields[column] for column in names[name] if not _is_empty(fields.get(column))]
+    if not values:
+        raise BadRow(f"{name} is missing or empty")
+    if all(isinstance(value, str) for value in values):
+        text = "\n".join(values)
+        if not is_utf8(text):
+            raise BadRow("not UTF-8")
+        return text
+    turns = values[0] if isinstance(values[0], list) else values
+    if len(values) > 1 or not all(isinstance(turn, dict) for turn in turns):
+        raise BadRow(f"{name} is neither text nor messages")
+    return [_message(turn, name) for turn in turns]
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or value == [] or (isinstance(value, str) and not value.strip())
+
+
+def _message(turn: dict[str, Any], name: str) -> dict[str, str]:
+    role, content = turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))
+    if not isinstance(content, str):
+        raise BadRow(f"{name} is neither text nor messages")
+    if not is_utf8(content):
+        raise BadRow("not UTF-8")
+    if not isinstance(role, str) or role not in ROLES:
+        raise BadRow("a role other than user, assistant, system")
+    return {"role": ROLES[role], "content": content}
+
+
+def _cut(prompt: Any, answer: Any) -> tuple[Prompt, Completion]:
+    """Prompt and completion. An answer without a prompt, or whose first turn is not the assistant's, is a
+    whole dialogue: cut before its last turn, which must be the assistant's."""
+    if isinstance(answer, str) and isinstance(prompt, str):
+        return prompt, answer
+    if isinstance(answer, str) and prompt is None:
+        head, assistant, tail = answer.rpartition(ASSISTANT)
+        if not assistant:
+            raise BadRow("no assistant's turn")
+        if HUMAN in tail:
+            raise BadRow("the last turn is not the assistant's")
+        return head + assistant, tail
+    turns = [{"role": "assistant", "content": answer}] if isinstance(answer, str) else answer
+    if turns[0]["role"] == "assistant":
+        opening = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt or []
+        turns = [*opening, *turns]
+    if turns[-1]["role"] != "assistant":
+        raise BadRow("the last turn is not the assistant's")
+    return turns[:-1], turns[-1:]
+
+
+def _with_seam(prompt: str, answers: Iterable[str]) -> str:
+    """The prompt, ending in a newline where no white space would stand between it and an answer."""
+    apart = prompt[-1].isspace() or all(answer[0].isspace() for answer in answers)
+    return prompt if apart else prompt + "\n"
+
+
+def _quality(fields: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> float | None:
+    if "quality" not in names:
+        return None
+    try:
+        value = float(fields.get(names["quality"][0], math.nan))
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise BadRow("quality is missing or not a number")
+    return value
