@@ -1,0 +1,117 @@
+"""Policy and critic as the one module that PPO optimises, and log-probabilities of completions under any model."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from methods.ppo.losses import entropy
+
+
+def model_inputs(model: nn.Module, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Any]:
+    """Keyword arguments for a forward pass over left-padded rows, with the positions that `generate` used."""
+    inputs: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask, "use_cache": False}
+    if "position_ids" in inspect.signature(model.forward).parameters:
+        inputs["position_ids"] = (attention_mask.cumsum(1) - 1).clamp(min=0)
+    return inputs
+
+
+def forward_completion(
+    model: nn.Module, input_ids: Tensor, attention_mask: Tensor, length: int, **kwargs: Any
+) -> tuple[Tensor, Any]:
+    """Logits from which each of the last `length` tokens was sampled: shape (batch, length, vocabulary).
+
+    The language-model head is run on those positions alone, where the model can do so. The model's whole output
+    comes second.
+    """
+    inputs = model_inputs(model, input_ids, attention_mask)
+    if "logits_to_keep" in inspect.signature(model.forward).parameters:
+        inputs["logits_to_keep"] = length + 1
+    output = model(**inputs, **kwargs)
+    return output.logits[:, -length - 1 : -1].float(), output
+
+
+def pick(logprobs: Tensor, tokens: Tensor) -> Tensor:
+    """log π(token), nats. Shapes (batch, tokens, vocabulary) and (batch, tokens) → (batch, tokens)."""
+    return logprobs.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
+
+
+class ActorCritic(nn.Module):
+    """A policy with a value for every state (prompt and the tokens so far) on the way through a completion.
+
+    Args:
+        policy: a causal language model.
+        critic: a causal transformers sequence classifier with ``num_labels=1``, whose `score` head is read at every
+            position; or None for a linear value head on the policy's last hidden state, which starts at V = 0.
+    """
+
+    def __init__(self, policy: PreTrainedModel, critic: PreTrainedModel | None = None) -> None:
+        super().__init__()
+        if critic is not None and not hasattr(critic, "score"):
+            raise ValueError(f"critic {type(critic).__name__} has no `score` head: pass a sequence classifier")
+        self.policy: Any = policy
+        self.separate = critic is not None
+        self.critic: Any = critic if critic is not None else self._value_head(policy)
+        for module in self.modules():
+            # ratios of log-probabilities mean nothing if every pass draws another network
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+            if isinstance(getattr(module, "attention_dropout", None), float):
+                setattr(module, "attention_dropout", 0.0)  # noqa: B010 (a plain float, which nn.Module does not declare)
+
+    @staticmethod
+    def _value_head(policy: PreTrainedModel) -> nn.Linear:
+        head = nn.Linear(policy.config.get_text_config().hidden_size, 1)
+        nn.init.zeros_(head.weight)
+        nn.init.zeros_(head.bias)
+        return head.to(policy.device, policy.dtype)
+
+    def gradient_checkpointing_enable(self, **kwargs: Any) -> None:
+        """What `TrainingArguments.gradient_checkpointing` asks of a model."""
+        self.policy.gradient_checkpointing_enable(**kwargs)
+        if self.separate:
+            self.critic.gradient_checkpointing_enable(**kwargs)
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, length: int, temperature: float = 1.0
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One pass over prompts (padded on the left) with completions (padded on the right).
+
+        Args:
+            input_ids, attention_mask: (batch, prompt + length).
+            length: tokens of the completions, padding included.
+            temperature: what the policy's logits are divided by, as in sampling.
+
+        Returns:
+            Log-probabilities of the completions' tokens and entropies of the distributions that they were drawn from
+            (nats; no gradient through the entropies), and the values of the states before them: each (batch, length).
+        """
+        logits, output = forward_completion(
+            self.policy, input_ids, attention_mask, length, output_hidden_states=not self.separate
+        )
+        logprobs = (logits / temperature if temperature != 1 else logits).log_softmax(-1)
+        if self.separate:
+            values = self.values(input_ids, attention_mask, length)
+        else:
+            values = self._read(self.critic, output.hidden_states[-1], length)
+        return pick(logprobs, input_ids[:, -length:]), entropy(logprobs.detach()), values
+
+    def values(self, input_ids: Tensor, attention_mask: Tensor, length: int) -> Tensor:
+        """The values alone, shape (batch, length): see `forward`."""
+        if self.separate:
+            backbone = self.critic.base_model
+            hidden = backbone(**model_inputs(backbone, input_ids, attention_mask)).last_hidden_state
+            return self._read(self.critic.score, hidden, length)
+        inputs = model_inputs(self.policy, input_ids, attention_mask)
+        if "logits_to_keep" in inspect.signature(self.policy.forward).parameters:
+            inputs["logits_to_keep"] = 1
+        hidden = self.policy(**inputs, output_hidden_states=True).hidden_states[-1]
+        return self._read(self.critic, hidden, length)
+
+    @staticmethod
+    def _read(head: nn.Module, hidden: Tensor, length: int) -> Tensor:
+        values: Tensor = head(hidden[:, -length - 1 : -1])
+        return values.squeeze(-1).float()

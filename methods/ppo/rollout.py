@@ -1,0 +1,101 @@
+"""What PPO trains on: completions with everything that is known of them when they are sampled."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+
+@dataclass
+class Rollouts:
+    """A batch of completions. Prompts are padded on the left, completions on the right.
+
+    prompt_ids, prompt_mask: (batch, prompt).
+    completion_ids, mask: (batch, tokens); mask is 1 up to and including the first EOS.
+    logprobs: log π_old of the sampled tokens (nats); values: V_old of the state before each token; advantages: A;
+        returns: the critic's targets. Each (batch, tokens).
+    """
+
+    prompt_ids: Tensor
+    prompt_mask: Tensor
+    completion_ids: Tensor
+    mask: Tensor
+    logprobs: Tensor
+    values: Tensor
+    advantages: Tensor
+    returns: Tensor
+
+    def rows(self, rows: Tensor) -> dict[str, Tensor]:
+        """The given rows as a batch, with the padding that all of them share cut off."""
+        prompt_mask, mask = self.prompt_mask[rows], self.mask[rows]
+        left = prompt_mask.shape[1] - int(prompt_mask.sum(1).max())
+        right = int(mask.sum(1).max())
+        prompt_ids, completion_ids = self.prompt_ids[rows, left:], self.completion_ids[rows, :right]
+        mask = mask[:, :right]
+        return {
+            "input_ids": torch.cat([prompt_ids, completion_ids], 1),
+            "attention_mask": torch.cat([prompt_mask[:, left:], mask], 1),
+            "mask": mask,
+            "logprobs": self.logprobs[rows, :right],
+            "values": self.values[rows, :right],
+            "advantages": self.advantages[rows, :right],
+            "returns": self.returns[rows, :right],
+        }
+
+    def save(self, file: Path) -> None:
+        """Write as safetensors."""
+        save_file({name: tensor.contiguous() for name, tensor in vars(self).items()}, file)
+
+    @classmethod
+    def load(cls, file: Path, device: torch.device) -> Rollouts:
+        """Read what `save` wrote."""
+        return cls(**{name: tensor.to(device) for name, tensor in load_file(file).items()})
+
+
+def seed_of(purpose: str, *parts: int) -> int:
+    """A seed for one purpose and place, such as ("sampling", seed, rollout, process), independent of all others."""
+    return int(np.random.SeedSequence([zlib.crc32(purpose.encode()), *parts]).generate_state(1)[0])
+
+
+def permutation(size: int, seed: int) -> Tensor:
+    """A random order of `size` things that depends on `seed` alone."""
+    return torch.randperm(size, generator=torch.Generator().manual_seed(seed))
+
+
+@lru_cache(maxsize=2)
+def _shuffled(size: int, seed: int, number: int) -> list[int]:
+    return permutation(size, seed_of("prompts", seed, number)).tolist()
+
+
+def prompts_at(positions: Sequence[int], size: int, seed: int) -> list[int]:
+    """Which of `size` prompts stand at `positions` of an endless stream of shuffled passes over all of them."""
+    return [_shuffled(size, seed, position // size)[position % size] for position in positions]
+
+
+class Averages:
+    """Weighted means of figures that come in pieces, kept on the device until someone asks."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+
+    def add(self, weight: Tensor, **sums: Tensor) -> None:
+        """Add sums over something (tokens, completions) of which there were `weight`; all are scalars."""
+        for name, value in sums.items():
+            piece = torch.stack([value.detach().float(), weight.float()])
+            self._sums[name] = self._sums[name] + piece if name in self._sums else piece
+
+    def flush(self, reduce: Callable[[Tensor], Tensor]) -> dict[str, float]:
+        """The means since the last call; `reduce` adds a tensor up over processes."""
+        if not self._sums:
+            return {}
+        names, rows = list(self._sums), reduce(torch.stack(list(self._sums.values()))).tolist()
+        self._sums = {}
+        return {name: total / weight for name, (total, weight) in zip(names, rows, strict=True)}
