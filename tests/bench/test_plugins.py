@@ -153,7 +153,7 @@ from bench import matrix, plugins
 plugins.methods(), plugins.tasks(), plugins.broken(), matrix.builtin_matrices()
 matrix.load_matrix("quickstart")
 heavy = {"torch", "transformers", "trl", "datasets", "pandas", "matplotlib", "scipy"} & set(sys.modules)
-sys.exit(", ".join(sorted(heavy)))
+sys.exit(", ".join(sorted(heavy)) or None)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
