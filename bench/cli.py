@@ -19,9 +19,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-RunArgument = Annotated[
-    Path, typer.Argument(metavar="RUN", help="A folder of records, e.g. results/quickstart.")
-]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A folder of records, e.g. results/quickstart.")]
 Plugins = Annotated[
     list[Path] | None, typer.Option("--plugin", metavar="FILE", help="A Python file with methods or tasks.")
 ]
@@ -63,7 +61,11 @@ def run(
 
     started = time.monotonic()
     reporter = reporter_for()
-    done = run_matrix(matrix, out, jobs, only or (), store, plugin or (), reporter)
+    try:
+        done = run_matrix(matrix, out, jobs, only or (), store, plugin or (), reporter)
+    except KeyboardInterrupt:
+        print("\nbench: stopped; the same command carries on where this one ended", file=sys.stderr)
+        raise typer.Exit(130) from None
     cells = ", ".join(f"{count} {status}" for status, count in sorted(done.counts.items()))
     trained = f"{done.built} stages run" if done.built else "nothing to run: the store had everything"
     print(f"\n{sum(done.counts.values())} cells ({cells}) in {elapsed(started)}; {trained}.\n")
@@ -135,9 +137,6 @@ def main() -> None:
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("\nbench: stopped; the same command carries on where this one ended", file=sys.stderr)
-        sys.exit(130)
 
 
 if __name__ == "__main__":

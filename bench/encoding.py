@@ -34,14 +34,10 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> list[in
     """Token ids of a prompt, ready to be continued."""
     if isinstance(prompt, str):
         return list(tokenizer(prompt)["input_ids"])
-    return list(
-        tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=True)["input_ids"]
-    )
+    return list(tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=True)["input_ids"])
 
 
-def encode(
-    tokenizer: PreTrainedTokenizerBase, prompt: Prompt, completion: Completion
-) -> tuple[list[int], list[int]]:
+def encode(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, completion: Completion) -> tuple[list[int], list[int]]:
     """Token ids of prompt and completion; the completion ends in exactly one EOS.
 
     The completion starts where the tokens of the prompt alone and of the whole diverge, as in TRL.

@@ -162,9 +162,7 @@ class ModelPolicy(Policy):
                 samples.extend(self._rows(list(prompts[rows]), encoded[rows], tokens, kept))
         return samples
 
-    def _rows(
-        self, prompts: list[Prompt], prompt_ids: list[list[int]], tokens: Tensor, mask: Tensor
-    ) -> Samples:
+    def _rows(self, prompts: list[Prompt], prompt_ids: list[list[int]], tokens: Tensor, mask: Tensor) -> Samples:
         lengths = mask.sum(1).tolist()
         ids = [row[:n] for row, n in zip(tokens.tolist(), lengths, strict=True)]
         completions = decode_completions(self.tokenizer, prompts, prompt_ids, ids)

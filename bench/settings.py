@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bench.contracts import Settings
 
@@ -20,6 +20,12 @@ class TinyModel(Settings):
     steps: int = Field(600, ge=1, description="optimiser steps of pre-training")
     batch_size: int = Field(32, ge=1, description="sequences per step")
     learning_rate: float = Field(3e-3, gt=0, le=1, description="peak of a cosine schedule (AdamW)")
+
+    @model_validator(mode="after")
+    def _whole_heads(self) -> TinyModel:
+        if self.width % self.heads:
+            raise ValueError(f"width ({self.width}) must be a multiple of heads ({self.heads})")
+        return self
 
 
 class SFTStage(Settings):
@@ -59,9 +65,7 @@ class Evaluation(Settings):
 
     prompts: int = Field(128, ge=1, description="held-out prompts, the same for every cell")
     samples: int = Field(4, ge=1, description="completions per prompt")
-    temperature: float = Field(
-        1.0, gt=0, le=10, description="sampling temperature; 1 measures the policy itself"
-    )
+    temperature: float = Field(1.0, gt=0, le=10, description="sampling temperature; 1 measures the policy itself")
     references: int = Field(256, ge=1, description="held-out reference texts for the perplexity")
     probes: int = Field(10_000, ge=1, description="multiple-choice questions, at most")
     tie_band: float = Field(0.0, ge=0, description="judge scores no further apart than this are a tie")

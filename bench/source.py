@@ -13,7 +13,6 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-
 _HERE = Path(__file__).resolve().parents[1]
 _PROJECT = frozenset({"bench", "methods", "tasks"})
 
@@ -66,9 +65,7 @@ def _beside(file: Path) -> set[str]:
     return {entry.stem for entry in file.parent.iterdir() if entry.suffix == ".py" or entry.is_dir()}
 
 
-def _imported_names(
-    tree: ast.AST, package: Path, root: Path
-) -> Iterator[tuple[tuple[tuple[str, ...], ...], Path]]:
+def _imported_names(tree: ast.AST, package: Path, root: Path) -> Iterator[tuple[tuple[tuple[str, ...], ...], Path]]:
     """For every import statement: the dotted paths it may load, and the folder they start from."""
     for node in _runtime_nodes(tree):
         if isinstance(node, ast.Import):

@@ -37,15 +37,11 @@ def training_arguments(directory: Path, seed: int, device: str) -> dict[str, Any
 class FiniteCallback(TrainerCallback):
     """Raises `Diverged` at the first step after which a logged figure or a parameter is NaN or infinite."""
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Check the parameters: one norm per tensor, one synchronisation."""
         check_parameters(kwargs["model"], state.global_step)
 
-    def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Check what the trainer reports."""
         for name, value in (kwargs.get("logs") or {}).items():
             if isinstance(value, int | float) and not math.isfinite(value):
@@ -67,9 +63,7 @@ class ProgressCallback(TrainerCallback):
     def __init__(self, report: Any) -> None:
         self.report = report
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Report the step."""
         self.report(state.global_step, state.max_steps)
 
@@ -94,9 +88,7 @@ class WorkbenchCallback(FiniteCallback):
         if self.workbench.curve_points and state.global_step == 0:
             self._measure(kwargs["model"], 0)
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Report the step and, `curve_points` times over the training, measure the policy."""
         super().on_step_end(args, state, control, **kwargs)
         step, total = state.global_step, state.max_steps

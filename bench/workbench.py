@@ -83,9 +83,7 @@ class Workbench:
         def count(texts: int) -> None:
             self.cost.reward_model_calls += texts
 
-        return RewardModel(
-            self.load_reward_model().to(self.device), self.tokenizer, self.batch_size, count=count
-        )
+        return RewardModel(self.load_reward_model().to(self.device), self.tokenizer, self.batch_size, count=count)
 
     # -- data ------------------------------------------------------------------------------------------------------
 
@@ -148,17 +146,13 @@ class Workbench:
 
     def _declared(self, stage: str) -> None:
         if stage not in self.needs:
-            raise BenchError(
-                f"the method used workbench.{stage} without declaring it: add {stage!r} to its `needs`"
-            )
+            raise BenchError(f"the method used workbench.{stage} without declaring it: add {stage!r} to its `needs`")
 
     def _fitting(self, rows: Dataset) -> Dataset:
         from bench.encoding import within_context
         from bench.models import context_length
 
-        kept, _ = within_context(
-            rows, self.tokenizer, context_length(self.reference), self.max_completion_tokens
-        )
+        kept, _ = within_context(rows, self.tokenizer, context_length(self.reference), self.max_completion_tokens)
         return kept
 
     def _once(self, name: str, make: Callable[[], Any]) -> Any:

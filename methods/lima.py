@@ -17,9 +17,7 @@ class LIMA(Method):
     """
 
     size: int = Field(600, ge=1, description="demonstrations to keep, the best first")
-    quality: float | None = Field(
-        None, description="least quality a demonstration must have; none by default"
-    )
+    quality: float | None = Field(None, description="least quality a demonstration must have; none by default")
     epochs: float = Field(4, gt=0, description="passes over the curated set")
     batch_size: int = Field(32, ge=1, description="demonstrations per step")
     learning_rate: float = Field(1e-3, gt=0, le=1, description="peak learning rate (AdamW, linear decay)")
@@ -42,9 +40,7 @@ class LIMA(Method):
         rows = workbench.demonstrations
         if "quality" not in rows.column_names:
             if self.quality is not None:
-                raise BenchError(
-                    f"lima.quality = {self.quality}: these demonstrations carry no `quality` column"
-                )
+                raise BenchError(f"lima.quality = {self.quality}: these demonstrations carry no `quality` column")
             rows = rows.shuffle(seed=workbench.seed)
         else:
             grades = rows["quality"]

@@ -125,12 +125,14 @@ def reward_kl(panel: Panel) -> Figure | str:
     column, label = panel.judge
     figure = Figure(figsize=(6.6, 4.2))
     axes = figure.add_subplot()
-    handles, furthest = [], 0.0
+    handles: list[Line2D] = []
+    furthest, rewards = 0.0, []
     for arm in panel.arms:
         cells, style = panel.of(arm), panel.style(arm)
         for curve in panel.curves(arm, "kl", column):
             axes.plot(curve["kl"], curve[column], color=style["color"], lw=0.9, alpha=0.35, zorder=1)
             furthest = max(furthest, curve["kl"].max())
+            rewards += curve[column].tolist()
         bound = not _known(cells, "kl")
         x = mean_interval(cells["kl_bound" if bound else "kl"]) if bound <= _known(cells, "kl_bound") else None
         if x is None or not _known(cells, column):
@@ -141,18 +143,24 @@ def reward_kl(panel: Panel) -> Figure | str:
         axes.errorbar(x.mean, y.mean, xerr=_bars(x, 0), yerr=_bars(y), ms=6.5, lw=1.1, capsize=2, zorder=3, **point)
         handles.append(Line2D([], [], ms=6, label=arm + (" (KL: upper bound)" if bound else ""), **point))
         furthest = max(furthest, x.mean)
+        rewards.append(y.mean)
     if not handles:
         return "no arm has both KL and reward"
     if furthest > 20:
         axes.set_xscale("symlog", linthresh=1, linscale=0.6, subs=(2, 5))
         axes.set_xticks([t for t in (0, 1, 2, 5, 10, 20, 50, 100, 200, 500) if t <= 1.3 * furthest])
         axes.xaxis.set_major_formatter("{x:g}")
-    axes.set_xlim(left=-0.02 * furthest if furthest <= 20 else -0.1)
+    # of two or three seeds intervals can be so wide that nothing else would be seen: the frame cuts them off
+    margin = 0.12 * (max(rewards) - min(rewards)) or 1
+    axes.set_ylim(min(rewards) - margin, max(rewards) + margin)
+    axes.set_xlim(*((-0.03 * furthest, 1.08 * furthest or 1) if furthest <= 20 else (-0.1, 1.4 * furthest)))
     axes.set_xlabel("KL(π ‖ π0), nats per completion" + (" (logarithmic beyond 1)" if furthest > 20 else ""))
     axes.set_ylabel(f"{label}, mean")
     axes.set_title(panel.title("What reward costs in KL"), loc="left")
     if panel.records["seed"].nunique() > 1:
-        handles.append(Line2D([], [], color=GREY, lw=1.1, marker="|", ms=6, label="95 % over seeds"))
+        handles.append(
+            Line2D([], [], color=GREY, lw=1.1, marker="|", ms=6, label="95 % over seeds\n(cut off at the frame)")
+        )
     handles.append(Line2D([], [], color=GREY, lw=0.9, alpha=0.5, label="path of one seed"))
     figure.legend(handles=handles, loc="outside right upper")
     return figure
@@ -170,7 +178,7 @@ def overoptimisation(panel: Panel) -> Figure | str:
     curves = {arm: each for arm, each in curves.items() if each}
     if not curves:
         return "no arm has a training curve with KL, proxy and judge"
-    figure, grid = _small_multiples(len(curves))
+    figure, grid = _small_multiples(len(curves), height=2.05)
     kinds = {"proxy": (VERMILION, "--", "s"), column: (BLUE, "-", "o")}
     for axes, (arm, seeds) in zip(grid, curves.items(), strict=False):
         axes.axhline(0, color=GREY, lw=0.8)
@@ -198,21 +206,18 @@ def reliability(panel: Panel) -> Figure | str:
     arms = [arm for arm in panel.arms if "probability" in probes and len(panel.rows(probes, arm))]
     if not arms:
         return "no cell was asked multiple-choice questions"
-    figure, grid = _small_multiples(len(arms))
+    figure, grid = _small_multiples(len(arms), height=2.7)
     bins = {arm: _bins(panel.rows(probes, arm)) for arm in arms}
     reference = next((arm for arm in arms if (panel.of(arm)["method"] == "sft").all()), None)
     for axes, arm in zip(grid, arms, strict=False):
         frame, style = bins[arm], panel.style(arm)
-        counts = axes.twinx()
-        counts.bar((frame["bin"] + 0.5) / 10, frame["count"], width=0.1, color="#E4E4E4", edgecolor="white")
-        counts.set_ylim(0, 4.5 * frame["count"].max())
-        counts.set(yticks=[], zorder=0, box_aspect=1)
-        counts.spines["right"].set_visible(False)
-        counts.grid(visible=False)
-        for number, count in zip(frame["bin"], frame["count"], strict=True):
-            counts.annotate(_short(count), ((number + 0.5) / 10, count), (0, 1.5), textcoords="offset points",
-                            rotation=90, ha="center", va="bottom", fontsize=5.5, color="#606060")  # fmt: skip
-        axes.set(zorder=1, facecolor="none")
+        # counts stand in a strip of their own below the diagram, where they cover nothing
+        axes.axhline(0, color="black", lw=0.8)
+        heights = 0.15 * frame["count"] / frame["count"].max()
+        axes.bar((frame["bin"] + 0.5) / 10, heights, bottom=-0.36, width=0.1, color=LIGHT, edgecolor="white")
+        for number, count, height in zip(frame["bin"], frame["count"], heights, strict=True):
+            axes.annotate(_short(count), ((number + 0.5) / 10, height - 0.36), (0, 1.5), fontsize=6, ha="center",
+                          va="bottom", rotation=90, textcoords="offset points", color="#505050")  # fmt: skip
         axes.plot([0, 1], [0, 1], color=GREY, lw=0.8)
         if reference and arm != reference:
             axes.plot(bins[reference]["confidence"], bins[reference]["accuracy"], color=GREY, lw=1.2, ls=":")
@@ -220,17 +225,19 @@ def reliability(panel: Panel) -> Figure | str:
         axes.errorbar(frame["confidence"], frame["accuracy"], yerr=np.clip(error, 0, None), ms=4, lw=1, capsize=1.5,
                       color=style["color"], marker=style["marker"])  # fmt: skip
         ece = mean_interval(panel.of(arm)["ece_debiased"]).mean if _known(panel.of(arm), "ece_debiased") else np.nan
+        axes.tick_params(labelbottom=True)
         axes.set_title(f"{arm}\nECE {ece:.3f} (debiased)" if np.isfinite(ece) else arm)
-        axes.set(xlim=(0, 1), ylim=(0, 1), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1], box_aspect=1)
+        axes.set(xlim=(0, 1), ylim=(-0.36, 1), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1], box_aspect=1.36)
     n = int(panel.rows(probes, arms[0]).groupby("seed")["question"].nunique().max())
     title = f"Reliability on multiple choice: every choice an entry, N = {n:,} questions"
     figure.suptitle(panel.title(title), x=0.01, ha="left", fontsize=9)
-    figure.supxlabel("probability given to the choice", fontsize=9)
+    for axes in grid:
+        axes.set_xlabel("probability given", fontsize=8)
     figure.supylabel("share right (95 % Wilson interval)", fontsize=9)
     handles = [Line2D([], [], color=GREY, lw=0.8, label="perfectly calibrated")]
     if reference:
         handles.append(Line2D([], [], color=GREY, lw=1.2, ls=":", label=f"{reference}, for comparison"))
-    handles.append(Line2D([], [], color="#E4E4E4", lw=6, label="entries per bin and seed"))
+    handles.append(Line2D([], [], color=LIGHT, lw=6, label="entries per bin and seed"))
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
     return figure
 
@@ -241,7 +248,7 @@ def win_tie_loss(panel: Panel) -> Figure | str:
     if not arms:
         return "no judge compared the completions with π0's"
     figure = Figure(figsize=(6.6, 1.5 + 0.3 * len(arms)))
-    bars, rates = figure.subplots(1, 2, sharey=True, width_ratios=[3, 2])
+    bars, rates = figure.subplots(1, 2, sharey=True, width_ratios=[3, 2], gridspec_kw={"wspace": 0.06})
     places = np.arange(len(arms))
     left = np.zeros(len(arms))
     for name, colour, ink in (("win", BLUE, "white"), ("tie", LIGHT, "black"), ("loss", "#E69F00", "black")):
@@ -259,10 +266,11 @@ def win_tie_loss(panel: Panel) -> Figure | str:
         rate = win_rate_interval(panel.run, panel.of(arm))
         rates.errorbar(rate.mean, place, xerr=_bars(rate, 0, 1), color="black", marker="D", ms=4, capsize=2.5, lw=1.1)
     rates.axvline(0.5, color=GREY, lw=0.8, ls="--")
-    rates.set(xlim=(-0.02, 1.02), xticks=[0, 0.5, 1])
+    rates.set(xlim=(-0.04, 1.04), xticks=[0, 0.25, 0.5, 0.75, 1])
+    rates.set_xticklabels(["0", "¼", "½", "¾", "1"])
     rates.tick_params(axis="y", length=0)
     several = panel.records["seed"].nunique() > 1
-    rates.set_xlabel("win rate" + (", 95 % over seeds and prompts" if several else " (one seed: no interval)"))
+    rates.set_xlabel("win rate\n" + ("95 % over seeds and prompts" if several else "one seed: no interval"))
     judges = ", ".join(sorted(set(panel.records["judged_by"].dropna())))
     title = panel.title(f"Against the SFT policy on the same prompts; judge: {judges}")
     figure.suptitle(title, x=0.01, ha="left", fontsize=9)
@@ -270,10 +278,10 @@ def win_tie_loss(panel: Panel) -> Figure | str:
     return figure
 
 
-def _small_multiples(count: int) -> tuple[Figure, list[Axes]]:
-    columns = min(count, 4)
-    rows = -(-count // columns)
-    figure = Figure(figsize=(max(2.0 * columns + 0.6, 5.2), 2.05 * rows + 1.1))
+def _small_multiples(count: int, height: float) -> tuple[Figure, list[Axes]]:
+    rows = -(-count // 5)
+    columns = -(-count // rows)
+    figure = Figure(figsize=(max(2.0 * columns + 0.6, 5.2), height * rows + 1.1))
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel().tolist()
     for spare in axes[count:]:
         spare.set_visible(False)

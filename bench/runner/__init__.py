@@ -86,9 +86,7 @@ def run(
 class _Running:
     """One call of `run`."""
 
-    def __init__(
-        self, matrix: Matrix, directory: Path, store: Store, jobs: int | None, reporter: Reporter
-    ) -> None:
+    def __init__(self, matrix: Matrix, directory: Path, store: Store, jobs: int | None, reporter: Reporter) -> None:
         self.matrix, self.directory, self.store, self.reporter = matrix, directory, store, reporter
         self.jobs = jobs or _cores()
         self.device = _device()
@@ -145,9 +143,7 @@ class _Running:
         infos |= infos.get("evaluation", {}).get("before", {})
         self._record(self.cells[name], verdict.status, verdict.reason, infos, verdict.step)
 
-    def _record(
-        self, cell: Cell, status: str, reason: str | None, infos: Mapping[str, Any], step: int | None
-    ) -> None:
+    def _record(self, cell: Cell, status: str, reason: str | None, infos: Mapping[str, Any], step: int | None) -> None:
         folder = self.directory / "cells" / cell.id
         folder.mkdir(parents=True, exist_ok=True)
         for name in FRAMES:

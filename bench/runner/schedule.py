@@ -79,9 +79,7 @@ class Schedule:
         for parent in stage.parents.values():
             self._require(parent)
         # an ancestor that is known to have diverged decides this stage as well
-        if all(
-            self._outcome(parent).status == OK for parent in stage.parents.values() if self._known(parent)
-        ):
+        if all(self._outcome(parent).status == OK for parent in stage.parents.values() if self._known(parent)):
             self._stages[stage.key] = stage
 
     def _look_up(self, stage: Stage) -> Outcome | None:

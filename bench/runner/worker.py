@@ -61,18 +61,14 @@ def main() -> None:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 break
-            _send(
-                events, {"event": "exit", "id": running.pop(pid), "code": os.waitstatus_to_exitcode(status)}
-            )
+            _send(events, {"event": "exit", "id": running.pop(pid), "code": os.waitstatus_to_exitcode(status)})
     for pid in running:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
 
 def _send(handle: int, message: dict[str, Any]) -> None:
-    os.write(
-        handle, json.dumps(message).encode() + b"\n"
-    )  # short lines: written whole even from several processes
+    os.write(handle, json.dumps(message).encode() + b"\n")  # short lines: written whole even from several processes
 
 
 def _fork(job: dict[str, Any], events: int) -> int:
@@ -188,11 +184,7 @@ def _throttled(emit: Emit) -> Callable[[int, int], None]:
 
 def _one_line(error: Exception) -> str:
     text = " ".join(f"{type(error).__name__}: {error}".split())
-    if (
-        isinstance(error, MemoryError)
-        or "out of memory" in text.lower()
-        or "not enough memory" in text.lower()
-    ):
+    if isinstance(error, MemoryError) or "out of memory" in text.lower() or "not enough memory" in text.lower():
         text = f"out of memory: {text}"
     return text[:500]
 

@@ -86,7 +86,7 @@ def stages_of(cell: Cell, matrix: Matrix, device: str) -> dict[str, Stage]:
     model = source.model_dump(mode="json") if isinstance(source, Settings) else str(source)
     base = stage("base", {}, model=model, model_digest=_model_digest(model))
     sft = stage("sft", {"base": base}, settings=settings.sft.model_dump(mode="json"))
-    models = {"base": base, "sft": sft}
+    models: dict[str, Stage] = {"base": base, "sft": sft}
     if task.has_preferences:
         collected = stage("preferences", models, settings=settings.preferences.model_dump(mode="json"))
         training = models | {"preferences": collected}

@@ -47,14 +47,10 @@ class Scorer:
             if model is None
             else sequence_scores(model, self.reference, samples, BATCH)
         )
-        frame = pd.DataFrame(
-            {name: scores.get(name, unknown) for name in ("logp", "reference_logp", "kl", "entropy")}
-        )
+        frame = pd.DataFrame({name: scores.get(name, unknown) for name in ("logp", "reference_logp", "kl", "entropy")})
         frame["length"] = [len(ids) for ids in samples.completion_ids]
         frame["finished"] = samples.finished
         frame["proxy"] = self.proxy(samples.prompts, samples.completions) if self.proxy else unknown
-        frame["gold"] = (
-            self.task.gold(samples.prompts, samples.completions) if self.task.has_gold else unknown
-        )
+        frame["gold"] = self.task.gold(samples.prompts, samples.completions) if self.task.has_gold else unknown
         frame["judge"] = self.heldout(samples.prompts, samples.completions) if self.heldout else frame["gold"]
         return frame

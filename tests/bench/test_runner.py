@@ -1,0 +1,213 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import bench
+from bench.progress import PlainReporter
+from bench.store import Store
+
+WORLD = Path(__file__).with_name("toy_world.py")
+
+
+def matrix(*methods, seeds=1, **more):
+    return {
+        "name": "toy",
+        "tasks": ["toy"],
+        "models": {"tiny": {"layers": 1, "width": 16, "heads": 2, "context": 16, "steps": 20}},
+        "methods": {name: {} for name in methods} | more.pop("arms", {}),
+        "seeds": seeds,
+        "stages": {"preferences": {"pairs": 64, "heldout": 32}},
+        "evaluation": {"prompts": 2, "samples": 8, "curve_points": 2, "curve_prompts": 2},
+        "plugins": [str(WORLD)],
+        **more,
+    }
+
+
+def records(directory):
+    return {f.parent.name: json.loads(f.read_text()) for f in Path(directory).glob("cells/*/record.json")}
+
+
+def comparable(directory):
+    """Records and frames without times, memory and the commit."""
+    found = {}
+    for name, record in records(directory).items():
+        stages = sorted(record["cost"].pop("stages"))
+        for key in ("seconds", "seconds_training", "peak_memory_mb"):
+            del record["cost"][key]
+        del record["written"], record["commit"]
+        frames = {
+            frame.name: pd.read_parquet(frame).to_json(double_precision=15)
+            for frame in sorted((Path(directory) / "cells" / name).glob("*.parquet"))
+        }
+        found[name] = (record, stages, frames)
+    return found
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(scope="module")
+def first(store, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "first"
+    return bench.run(matrix("base", "sft", "dpo", "best_of_n", seeds=2), out=out, store=store, jobs=2)
+
+
+def test_every_cell_has_a_record_with_measures_cost_and_versions(first):
+    found = records(first.directory)
+    assert len(found) == 8
+    for record in found.values():
+        assert record["status"] == "ok"
+        assert record["measures"]["gold"] is not None
+        assert record["judge"] == "gold"
+        assert set(record["cost"]["stages"]) >= {"base", "sft", "reward_model", "policy", "evaluation"}
+        assert record["cost"]["peak_memory_mb"] < 1500
+        assert record["versions"]["trl"]
+        assert record["cell"]["hyperparameters"] is not None
+    sft = next(r for name, r in found.items() if "sft" in name)
+    assert sft["measures"]["kl"] == pytest.approx(0, abs=1e-5)
+    assert len(first.records) == 8
+
+
+def test_beside_a_record_lie_curve_completions_and_probes(first):
+    cell = first.directory / "cells" / "toy-tiny-dpo-seed0"
+    curve = pd.read_parquet(cell / "curve.parquet")
+    assert list(curve["step"]) == [0, 2, 4]
+    assert curve["kl"].iloc[0] == pytest.approx(0, abs=1e-5)
+    completions = pd.read_parquet(cell / "completions.parquet")
+    assert len(completions) == 16
+    assert set(completions["outcome"]) <= {"win", "tie", "loss"}
+    assert len(pd.read_parquet(cell / "probes.parquet")) == 100
+
+
+def test_a_full_store_trains_nothing_and_gives_the_same(first, store, tmp_path):
+    again = bench.run(matrix("base", "sft", "dpo", "best_of_n", seeds=2), out=tmp_path / "again", store=store)
+    assert again.built == 0
+    assert comparable(again.directory) == comparable(first.directory)
+
+
+def test_any_number_of_jobs_gives_the_same(first, tmp_path):
+    alone = bench.run(
+        matrix("base", "sft", "dpo", "best_of_n", seeds=2),
+        out=tmp_path / "alone",
+        store=tmp_path / "store",
+        jobs=1,
+        only=["seed=1"],
+    )
+    theirs = comparable(first.directory)
+    assert comparable(alone.directory) == {name: theirs[name] for name in theirs if name.endswith("seed1")}
+
+
+def test_changing_one_methods_setting_runs_that_methods_cells_alone(first, store, tmp_path):
+    changed = matrix("base", "sft", "best_of_n", seeds=2, arms={"dpo": {"beta": 0.2}})
+    assert bench.run(changed, out=tmp_path / "out", store=store).built == 4  # policy and evaluation, two seeds
+
+
+def test_cells_that_end_badly_are_records_with_a_reason_and_the_others_go_on(first, store, tmp_path):
+    run = bench.run(matrix("explode", "crash", "die", "sneak", "picky", "sft"), out=tmp_path / "bad", store=store)
+    found = {record["cell"]["arm"]: record for record in records(run.directory).values()}
+    assert {arm: record["status"] for arm, record in found.items()} == {
+        "explode": "diverged",
+        "crash": "failed",
+        "die": "failed",
+        "sneak": "failed",
+        "picky": "skipped",
+        "sft": "ok",
+    }
+    assert found["explode"]["step"] == 3
+    assert "loss is not finite at step 3" in found["explode"]["reason"]
+    assert len(pd.read_parquet(run.directory / "cells" / "toy-tiny-explode-seed0" / "curve.parquet")) == 1
+    assert found["crash"]["reason"] == "ZeroDivisionError: seed 0"
+    assert "signal 9" in found["die"]["reason"]
+    assert "'reward_model'" in found["sneak"]["reason"]
+    assert found["picky"]["reason"] == "it does not like this world"
+    assert dict(run.counts) == {"diverged": 1, "failed": 3, "skipped": 1, "ok": 1}
+    again = bench.run(matrix("explode", "crash", "die", "sneak", "picky", "sft"), out=tmp_path / "bad2", store=store)
+    assert dict(again.counts) == dict(run.counts)
+    assert again.built == 0  # a divergence is a result and kept; a failure is tried again
+
+
+def test_a_damaged_artifact_is_reported_and_made_again(first, tmp_path, capfd):
+    store = tmp_path / "store"
+    one = matrix("sft")
+    before = bench.run(one, out=tmp_path / "one", store=store)
+    key = next((store / "evaluation").iterdir()).name
+    file = store / "evaluation" / key / "completions.parquet"
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    weights = next((store / "sft").iterdir()) / "model.safetensors"
+    weights.write_bytes(b"gone")
+    after = bench.run(one, out=tmp_path / "two", store=store, reporter=PlainReporter())
+    assert "damaged artifact (completions.parquet does not match its checksum)" in capfd.readouterr().err
+    assert after.built == 2
+    assert Store(store).damage("evaluation", key) is None
+    assert comparable(after.directory) == comparable(before.directory)
+
+
+def command(tmp_path, *extra):
+    file = tmp_path / "toy.yaml"
+    file.write_text(json.dumps(matrix("base", "dpo", arms={"wait": {"seconds": 2}})))
+    return [sys.executable, "-m", "bench.cli", "run", str(file), "--store", str(tmp_path / "store"), *extra]
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)
+
+
+def test_killed_in_mid_run_the_same_command_carries_on_to_the_same_records(tmp_path):
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    subprocess.run(command(whole, "--out", str(whole / "out")), check=True, capture_output=True)
+
+    store = tmp_path / "store"
+    for kind in ("sft", "policy"):  # two kills, at different places
+        process = subprocess.Popen(
+            command(tmp_path, "--out", str(tmp_path / "out")), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        wait_for((store / kind).exists)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    building = store / ".building"
+    wait_for(lambda: not [p for p in building.glob("*") if Path(f"/proc/{p.name.rsplit('-', 2)[-2]}").exists()])
+    done = subprocess.run(command(tmp_path, "--out", str(tmp_path / "out")), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert comparable(tmp_path / "out") == comparable(whole / "out")
+    assert not list(building.glob("*"))
+
+
+def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path):
+    process = subprocess.Popen(
+        command(tmp_path, "--out", str(tmp_path / "out")), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    wait_for((tmp_path / "store" / "base").exists)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "the same command carries on" in err
+    assert "Traceback" not in err
+
+
+def test_two_runs_on_one_store_do_not_harm_each_other(tmp_path):
+    runs = [
+        subprocess.Popen(
+            command(tmp_path, "--out", str(tmp_path / name), "--jobs", "1"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for name in ("one", "two")
+    ]
+    for process in runs:
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+    assert comparable(tmp_path / "one") == comparable(tmp_path / "two")
