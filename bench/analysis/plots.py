@@ -33,7 +33,7 @@ BLUE, VERMILION, GREY, LIGHT = "#0072B2", "#D55E00", "#7F7F7F", "#D0D0D0"
 STYLE: Any = {
     "font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "legend.fontsize": 8, "legend.frameon": False,
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#ECECEC",
-    "axes.axisbelow": True, "figure.constrained_layout.use": True, "savefig.dpi": 160,
+    "axes.axisbelow": True, "figure.constrained_layout.h_pad": 0.08, "figure.constrained_layout.use": True, "savefig.dpi": 160,
 }  # fmt: skip
 
 
@@ -225,9 +225,11 @@ def reliability(panel: Panel) -> Figure | str:
         axes.errorbar(frame["confidence"], frame["accuracy"], yerr=np.clip(error, 0, None), ms=4, lw=1, capsize=1.5,
                       color=style["color"], marker=style["marker"])  # fmt: skip
         ece = mean_interval(panel.of(arm)["ece_debiased"]).mean if _known(panel.of(arm), "ece_debiased") else np.nan
+        axes.set_xticks([0, 0.5, 1], ["0", "½", "1"])
+        axes.set_yticks([0, 0.5, 1], ["0", "½", "1"])
         axes.tick_params(labelbottom=True)
         axes.set_title(f"{arm}\nECE {ece:.3f} (debiased)" if np.isfinite(ece) else arm)
-        axes.set(xlim=(0, 1), ylim=(-0.36, 1), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1], box_aspect=1.36)
+        axes.set(xlim=(0, 1), ylim=(-0.36, 1), box_aspect=1.36)
     n = int(panel.rows(probes, arms[0]).groupby("seed")["question"].nunique().max())
     title = f"Reliability on multiple choice: every choice an entry, N = {n:,} questions"
     figure.suptitle(panel.title(title), x=0.01, ha="left", fontsize=9)

@@ -57,6 +57,12 @@ _ALL = (
     _M("tie", "tie", "", None, "share of completions within the tie band of π0's for the prompt"),
     _M("loss", "loss", "", "lower", "share of completions judged worse than π0's for the prompt"),
     _M("win_rate", "win rate vs SFT", "", "higher", "(wins + ½ ties) / N against π0, the SFT policy"),
+    _M("reference_proxy", "proxy reward of π0", "", None, "mean over π0's own samples, to standardise on"),
+    _M("reference_proxy_sd", "proxy reward of π0, sd", "", None, "its standard deviation over completions"),
+    _M("reference_gold", "gold reward of π0", "", None, "mean over π0's own samples, to standardise on"),
+    _M("reference_gold_sd", "gold reward of π0, sd", "", None, "its standard deviation over completions"),
+    _M("reference_judge", "judge of π0", "", None, "mean over π0's own samples, to standardise on"),
+    _M("reference_judge_sd", "judge of π0, sd", "", None, "its standard deviation over completions"),
     _M("reward_model_accuracy", "reward-model accuracy", "", "higher", "on held-out preference pairs"),
 )
 

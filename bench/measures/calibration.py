@@ -140,9 +140,7 @@ def exact_calibration_error(probabilities: Sequence[Array], posteriors: Sequence
     Needs no outcomes and has no sampling noise of theirs. It is an upper bound on the calibration error
     (Jensen): a model can be calibrated and yet know less than the posterior does.
     """
-    return float(
-        np.mean(np.abs(np.concatenate(probabilities) - np.concatenate([np.asarray(q) for q in posteriors])))
-    )
+    return float(np.mean(np.abs(np.concatenate(probabilities) - np.concatenate([np.asarray(q) for q in posteriors]))))
 
 
 def brier(confidences: ArrayLike, outcomes: ArrayLike) -> float:

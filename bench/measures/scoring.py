@@ -56,9 +56,7 @@ def completion_logits(
         # masked
         first = torch.tensor([[len(prompt_ids[row]) - 1] for row in rows])
         places = (first + torch.arange(tokens.shape[1])).clamp(max=ids.shape[1] - 1)
-        logits = model(
-            input_ids=ids.to(model.device), attention_mask=attention.long().to(model.device)
-        ).logits
+        logits = model(input_ids=ids.to(model.device), attention_mask=attention.long().to(model.device)).logits
         picked = logits[torch.arange(len(rows))[:, None].to(model.device), places.to(model.device)]
         yield Batch(rows, picked.float(), tokens.to(model.device), mask.to(model.device))
 

@@ -95,7 +95,7 @@ def stages_of(cell: Cell, matrix: Matrix, device: str) -> dict[str, Stage]:
         if not task.has_gold:
             models["judge"] = stage("reward_model", training, "judge ", settings=options, split="heldout")
     evaluation = matrix.evaluation.model_dump(mode="json")
-    scorers = {role: models[role] for role in ("base", "sft", "reward_model", "judge") if role in models}
+    scorers: dict[str, Stage] = {role: models[role] for role in ("base", "sft", "reward_model", "judge") if role in models}
     reference = stage("reference", scorers, settings=evaluation)
     arm = f"{cell.arm.label} "
     method = named(cell.arm.method)

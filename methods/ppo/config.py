@@ -41,7 +41,7 @@ class PPOConfig(TrainingArguments):
     value_weight: float = field(default=0.1, metadata={"help": "weight of the value loss beside the policy's"})
 
     def __post_init__(self) -> None:
-        super().__post_init__()  # type: ignore[no-untyped-call]
+        super().__post_init__()
         for name in ("num_ppo_epochs", "num_mini_batches", "max_completion_length"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")

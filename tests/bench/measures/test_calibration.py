@@ -38,9 +38,7 @@ def simulated(seed: int, questions: int, choices: int, over_confidence: float = 
 def test_ece_by_hand():
     # bins [0.1, 0.2) and [0.9, 1]: ¾·|0.95 − ⅔| + ¼·|0.1 − 0|
     confidences, outcomes = [0.95, 0.95, 0.95, 0.1], [1, 1, 0, 0]
-    assert expected_calibration_error(confidences, outcomes) == pytest.approx(
-        0.75 * (0.95 - 2 / 3) + 0.25 * 0.1
-    )
+    assert expected_calibration_error(confidences, outcomes) == pytest.approx(0.75 * (0.95 - 2 / 3) + 0.25 * 0.1)
     assert expected_calibration_error([1.0, 0.0], [1, 0]) == 0
     assert expected_calibration_error([1.0, 0.0], [0, 1]) == 1
 
@@ -127,9 +125,7 @@ def test_evaluate_probes_names_are_registered():
     assert measures.keys() <= MEASURES.keys()
     assert measures["ece_exact"] == pytest.approx(0, abs=1e-12)
     assert measures["probe_count"] == 200
-    assert "ece_exact" not in evaluate_probes(
-        probabilities, [Probe("q", ("a", "b", "c"), a) for a in answers]
-    )
+    assert "ece_exact" not in evaluate_probes(probabilities, [Probe("q", ("a", "b", "c"), a) for a in answers])
 
 
 @pytest.fixture(scope="module")

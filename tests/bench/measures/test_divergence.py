@@ -42,9 +42,7 @@ def samples_of(prompts: list[list[int]], completions: list[list[int]]) -> Sample
 
 def enumerate_completions() -> list[list[int]]:
     """Every completion of at most LENGTH tokens that ends at its first EOS or at the limit."""
-    ended = [
-        [*head, EOS] for n in range(LENGTH) for head in itertools.product(range(1, VOCABULARY), repeat=n)
-    ]
+    ended = [[*head, EOS] for n in range(LENGTH) for head in itertools.product(range(1, VOCABULARY), repeat=n)]
     return ended + [list(c) for c in itertools.product(range(1, VOCABULARY), repeat=LENGTH)]
 
 
@@ -135,9 +133,7 @@ def test_the_model_need_not_be_a_gpt2():
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=8, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2
-    )
+    config = LlamaConfig(vocab_size=8, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2)
     model = LlamaForCausalLM(config).eval()
     prompts, completions = [[1, 2, 3], [5]], [[4, 0], [6, 7, 1, 0]]
     one = reference_scores(model, samples_of(prompts, completions), batch_size=1)
