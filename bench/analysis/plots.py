@@ -33,7 +33,8 @@ BLUE, VERMILION, GREY, LIGHT = "#0072B2", "#D55E00", "#7F7F7F", "#D0D0D0"
 STYLE: Any = {
     "font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "legend.fontsize": 8, "legend.frameon": False,
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#ECECEC",
-    "axes.axisbelow": True, "figure.constrained_layout.h_pad": 0.08, "figure.constrained_layout.use": True, "savefig.dpi": 160,
+    "axes.axisbelow": True, "figure.constrained_layout.use": True, "figure.constrained_layout.h_pad": 0.08,
+    "savefig.dpi": 160,
 }  # fmt: skip
 
 
