@@ -61,3 +61,13 @@ def test_more_prompts_do_not_stand_in_for_seeds():
 def test_interquartile_mean_drops_a_quarter_on_each_side():
     assert interquartile_mean([100.0, 1.0, 2.0, -50.0]) == 1.5
     assert interquartile_mean([1.0, 5.0, 3.0]) == 3.0
+
+
+def test_without_noise_among_prompts_the_bootstrap_is_as_wide_as_the_t_interval():
+    rng = np.random.default_rng(3)
+    ratios = []
+    for _ in range(40):
+        means = rng.normal(size=5)
+        bootstrap = two_level_bootstrap({i: np.full(3, mean) for i, mean in enumerate(means)})
+        ratios.append(bootstrap.half / mean_interval(means).half)
+    assert np.mean(ratios) == pytest.approx(1, abs=0.05)
