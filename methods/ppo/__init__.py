@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import model_validator
 
@@ -20,7 +20,7 @@ class PPO(Method):
     updates. The methods' package has the trainer itself, `methods.ppo.trainer.PPOTrainer`, for any reward.
     """
 
-    needs = {"reward_model"}
+    needs: ClassVar[set[str]] = {"reward_model"}
 
     steps: int = Field(60, ge=1, description="batches of completions sampled and learned from")
     rollouts: int = Field(128, ge=1, description="completions per batch")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bench.contracts import Field, Method
 
@@ -19,7 +19,7 @@ class RewardGradient(Method):
     vocabulary. `methods.reward_gradient.relaxation` has the mathematics.
     """
 
-    needs = {"reward_model"}
+    needs: ClassVar[set[str]] = {"reward_model"}
 
     estimator: Literal["soft", "gumbel_softmax", "straight_through"] = Field(
         "soft", description="the relaxation: the distribution itself, a noisy one, or a sample with its gradient"
