@@ -1,0 +1,157 @@
+"""Strings of sixteen symbols: a world so small that every expectation is a sum (see `tasks.exact`)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.contracts import Completion, Field, Probe, Prompt, Task
+from bench.encoding import text_of
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+SYMBOLS = tuple("abcdefghijklmnop")
+LENGTH = 3  # symbols of the longest completion
+LEAPS = (3, 6, 11)  # how far round the circle of symbols each step should go
+STOPS = (0.1, 0.2, 1.0)  # probability that a string of the corpus ends after its first, second, third symbol
+
+# Streams of random numbers, one per use.
+CHAIN, CORPUS, DEMONSTRATIONS, ANNOTATOR, REFERENCES, PROBES = range(6)
+
+CHOICES, QUESTIONS = 4, 10_240
+
+
+class Strings(Task):
+    """Strings of 16 symbols from a Markov chain: every expectation is an exact sum.
+
+    A prompt is two symbols (``c k``), a completion up to three more and the end of sequence, so at most four tokens
+    (``n d o``). Corpus, demonstrations and references come from one fixed random Markov chain, which depends on the
+    last symbol alone, so that test prompts (pairs that no training prompt has) are no harder than training prompts.
+
+    Gold reward, in [−1, 1]: with the symbols on a circle, the mean over the three places of the completion of
+    cos(2π (leap − wanted) / 16), where `leap` is the step from the symbol before and 3, 6, 11 are wanted; an empty
+    place counts −1. What each symbol is worth so depends on its place and its neighbour. Anything that is not one to
+    three single-spaced symbols is worth −1, the worst.
+
+    Annotator: Bradley–Terry on gold, P(first preferred) = sigmoid((gold₁ − gold₂) / noise).
+
+    Probes ask for the next symbol; their posterior is the chain's.
+    """
+
+    noise: float = Field(0.2, gt=0, description="the gold difference that the annotator gets right in 73 of 100")
+    demonstration_count: int = Field(2000, ge=1, description="demonstrations")
+    corpus_size: int = Field(4000, ge=1, description="texts of the corpus")
+
+    @property
+    def max_completion_tokens(self) -> int:
+        """Three symbols and the end of sequence."""
+        return LENGTH + 1
+
+    def vocabulary(self) -> list[str]:
+        """The sixteen symbols."""
+        return list(SYMBOLS)
+
+    def corpus(self, seed: int) -> list[str]:
+        """Strings that begin with training prompts."""
+        rng = np.random.default_rng([seed, CORPUS])
+        return [p + c for p, c in zip(*_draw("train", self.corpus_size, rng), strict=True)]
+
+    def demonstrations(self, seed: int) -> Dataset:
+        """Columns `prompt`, `completion`, and `quality`: the gold reward."""
+        from datasets import Dataset
+
+        rng = np.random.default_rng([seed, DEMONSTRATIONS])
+        prompts, completions = _draw("train", self.demonstration_count, rng)
+        quality = self.gold(prompts, completions)
+        return Dataset.from_dict({"prompt": prompts, "completion": completions, "quality": quality})
+
+    def prompts(self, split: str) -> Dataset:
+        """Column `prompt`: 192 pairs of symbols for training, 64 for testing; each symbol is in both, in each place."""
+        from datasets import Dataset
+
+        return Dataset.from_dict({"prompt": _prompts(split)})
+
+    def references(self) -> Dataset:
+        """Strings of the chain that begin with test prompts."""
+        from datasets import Dataset
+
+        prompts, completions = _draw("test", 512, np.random.default_rng([0, REFERENCES]))
+        return Dataset.from_dict({"prompt": prompts, "completion": completions})
+
+    def gold(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[float]:
+        """In [−1, 1], see the class."""
+        pairs = zip(prompts, completions, strict=True)
+        return [score(text_of(prompt), text_of(completion)) for prompt, completion in pairs]
+
+    def prefers_first(
+        self, prompts: Sequence[Prompt], first: Sequence[Completion], second: Sequence[Completion], seed: int
+    ) -> list[bool]:
+        """Bradley–Terry on gold, see the class."""
+        margin = np.array(self.gold(prompts, first)) - np.array(self.gold(prompts, second))
+        probability = np.exp(-np.logaddexp(0.0, -margin / self.noise))  # sigmoid, safe for any noise
+        rng = np.random.default_rng([seed, ANNOTATOR])
+        return [bool(preferred) for preferred in rng.random(len(margin)) < probability]
+
+    def probes(self) -> list[Probe]:
+        """10,240 questions on the 64 test prompts: which of four symbols comes next?"""
+        rng = np.random.default_rng([0, PROBES])
+        prompts = _prompts("test")
+        return [_question(prompts[i % len(prompts)], rng) for i in range(QUESTIONS)]
+
+
+def score(prompt: str, completion: str) -> float:
+    """Gold of one completion, in [−1, 1]."""
+    words = completion.split(" ")
+    if words[0] or not 1 <= len(words) - 1 <= LENGTH or not set(words[1:]) <= set(SYMBOLS):
+        return -1.0
+    places = [SYMBOLS.index(word) for word in (prompt[-1], *words[1:])]
+    total = -float(LENGTH - (len(words) - 1))  # empty places
+    for before, after, wanted in zip(places, places[1:], LEAPS, strict=False):
+        total += math.cos(2 * math.pi * (after - before - wanted) / len(SYMBOLS))
+    return total / LENGTH
+
+
+@cache
+def chain() -> NDArray[np.float64]:
+    """The transition probabilities, shape (16, 16): row = the symbol before."""
+    rng = np.random.default_rng(CHAIN)
+    transitions: NDArray[np.float64] = rng.dirichlet(np.full(len(SYMBOLS), 0.5), size=len(SYMBOLS))
+    return transitions
+
+
+def _prompts(split: str) -> list[str]:
+    """All pairs of symbols whose places sum to a multiple of four are the test split, the others the training split."""
+    if split not in ("train", "test"):
+        raise ValueError(f"split must be 'train' or 'test', not {split!r}")
+    pairs = [(i, j) for i in range(len(SYMBOLS)) for j in range(len(SYMBOLS))]
+    return [f"{SYMBOLS[i]} {SYMBOLS[j]}" for i, j in pairs if ((i + j) % 4 == 0) == (split == "test")]
+
+
+def _draw(split: str, count: int, rng: np.random.Generator) -> tuple[list[str], list[str]]:
+    """Prompts and completions."""
+    known = _prompts(split)
+    prompts = [known[i] for i in rng.integers(len(known), size=count)]
+    completions = []
+    for prompt in prompts:
+        place, completion = SYMBOLS.index(prompt[-1]), ""
+        for stop in STOPS:
+            place = int(rng.choice(len(SYMBOLS), p=chain()[place]))
+            completion += f" {SYMBOLS[place]}"
+            if rng.random() < stop:
+                break
+        completions.append(completion)
+    return prompts, completions
+
+
+def _question(prompt: str, rng: np.random.Generator) -> Probe:
+    places = rng.choice(len(SYMBOLS), CHOICES, replace=False)
+    posterior = chain()[SYMBOLS.index(prompt[-1])][places]
+    posterior /= posterior.sum()
+    answer = int(rng.choice(CHOICES, p=posterior))
+    return Probe(prompt, tuple(f" {SYMBOLS[i]}" for i in places), answer, tuple(posterior.tolist()))
