@@ -48,6 +48,11 @@ class FiniteCallback(TrainerCallback):
                 raise Diverged(name, state.global_step)
 
 
+def measured_steps(total: int, points: int) -> set[int]:
+    """Steps at which a curve is measured: halving from the end (…, total/4, total/2, total), since π moves early."""
+    return {-(-total // 2**i) for i in range(points)}
+
+
 def check_parameters(model: torch.nn.Module, step: int) -> None:
     """Raise `Diverged` if a parameter of `model` is NaN or infinite."""
     named = [(name, p.detach()) for name, p in model.named_parameters() if p.requires_grad]
@@ -89,12 +94,11 @@ class WorkbenchCallback(FiniteCallback):
             self._measure(kwargs["model"], 0)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Report the step and, `curve_points` times over the training, measure the policy."""
+        """Report the step and, at `measured_steps`, measure the policy."""
         super().on_step_end(args, state, control, **kwargs)
         step, total = state.global_step, state.max_steps
         self.workbench.progress(step, total)
-        points = self.workbench.curve_points
-        if points and (step * points // total > (step - 1) * points // total):
+        if step in measured_steps(total, self.workbench.curve_points):
             self._measure(kwargs["model"], step)
 
     def on_train_end(

@@ -48,6 +48,7 @@ class Workbench:
     checkpoints: Path
     load_base: Callable[[], PreTrainedModel]
     load_sft: Callable[[], PreTrainedModel]
+    load_demonstrations: Callable[[], Dataset]
     load_preferences: Callable[[], Dataset]
     load_reward_model: Callable[[], PreTrainedModel]
     needs: set[str] = field(default_factory=lambda: set(STAGES))
@@ -94,8 +95,8 @@ class Workbench:
 
     @property
     def demonstrations(self) -> Dataset:
-        """Columns `prompt`, `completion` and, where graded, `quality`."""
-        return self._once("demonstrations", lambda: self._fitting(self.task.demonstrations(self.seed)))
+        """What the SFT model was trained on: columns `prompt`, `completion` and, where graded, `quality`."""
+        return self._once("demonstrations", lambda: self._fitting(self.load_demonstrations()))
 
     @property
     def preferences(self) -> Dataset:

@@ -13,9 +13,9 @@ class DPO(Method):
     needs: ClassVar[set[str]] = {"preferences"}
 
     beta: float = Field(0.1, gt=0, description="strength of the pull towards π0 (β, eq. 7)")
-    epochs: float = Field(2, gt=0, description="passes over the pairs")
+    epochs: float = Field(3, gt=0, description="passes over the pairs")
     batch_size: int = Field(32, ge=1, description="pairs per step")
-    learning_rate: float = Field(5e-4, gt=0, le=1, description="peak learning rate (AdamW, linear decay)")
+    learning_rate: float = Field(3e-4, gt=0, le=1, description="peak learning rate (AdamW, linear decay)")
 
     def train(self, workbench: Workbench) -> Policy:
         """Train from π0 on the training pairs."""

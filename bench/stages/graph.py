@@ -64,6 +64,7 @@ def stages_of(cell: Cell, matrix: Matrix, device: str) -> dict[str, Stage]:
     common = {
         "task": named(task),
         "device": device,
+        "demonstrations_seed": derive_seed("demonstrations", cell.seed),
         "plugins": [str(file) for file in matrix.plugins],
     }
     world = f"{cell.task.label} {cell.model.label}"

@@ -30,6 +30,7 @@ def make_workbench(job: Job) -> Workbench:
         checkpoints=job.scratch,
         load_base=job.load_base,
         load_sft=job.load_sft,
+        load_demonstrations=lambda: job.task.demonstrations(job.spec["demonstrations_seed"]),
         load_preferences=partial(job.pairs, "train"),
         load_reward_model=job.load_reward_model,
         needs=set(type(job.method).needs),

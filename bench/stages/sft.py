@@ -22,7 +22,7 @@ def run(job: Job) -> dict[str, Any]:
     """Write the SFT model."""
     settings = SFTStage(**job.spec["settings"])
     seed_everything(job.seed)
-    demonstrations = job.task.demonstrations(job.seed)
+    demonstrations = job.task.demonstrations(job.spec["demonstrations_seed"])
     if settings.max_demonstrations is not None:
         keep = min(settings.max_demonstrations, len(demonstrations))
         demonstrations = demonstrations.shuffle(seed=job.seed).select(range(keep))

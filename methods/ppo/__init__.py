@@ -26,7 +26,7 @@ class PPO(Method):
     rollouts: int = Field(128, ge=1, description="completions per batch")
     epochs: int = Field(2, ge=1, description="passes over each batch")
     minibatches: int = Field(2, ge=1, description="updates per pass; divides `rollouts`")
-    learning_rate: float = Field(1e-3, gt=0, le=1, description="peak of the policy (AdamW, linear decay)")
+    learning_rate: float = Field(5e-4, gt=0, le=1, description="peak of the policy (AdamW, linear decay)")
     critic_learning_rate: float = Field(3e-3, gt=0, le=1, description="peak of the critic or value head")
     kl_weight: float = Field(0.1, ge=0, description="reward lost per nat of log π/π0; 0: no reference at all")
     clip_range: float = Field(0.2, gt=0, description="ε of the clipped surrogate")
@@ -36,7 +36,7 @@ class PPO(Method):
     value_weight: float = Field(0.1, ge=0, description="weight of the value loss beside the policy's")
     normalise_advantages: bool = Field(True, description="whiten advantages over each batch of completions")
     critic: Literal["value_head", "separate"] = Field(
-        "separate", description="a linear head on the policy, or a model that starts as the reward model"
+        "value_head", description="a linear head on the policy, or a model that starts as the reward model"
     )
     missing_eos_penalty: float = Field(0.0, ge=0, description="taken off the reward where EOS is missing")
     temperature: float = Field(1.0, gt=0, le=10, description="of sampling while training")
