@@ -146,6 +146,40 @@ def test_on_the_first_pass_the_ratio_is_one_and_the_gradient_is_reinforce_with_a
     assert length == int(mask.sum(1).max())
 
 
+@pytest.mark.parametrize("make", [gpt2, llama])
+@pytest.mark.parametrize("separate", [False, True])
+def test_a_value_is_that_of_the_state_before_its_token(tmp_path, make, separate):
+    model = make()
+    critic = critic_for(model) if separate else None
+    pair = trainer(tmp_path, model=model, critic=critic).model
+    if not separate:
+        torch.nn.init.normal_(pair.critic.weight)
+    ids = torch.randint(3, 10, (2, 7), generator=torch.Generator().manual_seed(0))
+    _, _, values = pair(ids, torch.ones_like(ids), 4)
+    torch.testing.assert_close(values, pair.values(ids, torch.ones_like(ids), 4))
+    for token in range(4):
+        before = ids[:, : 3 + token]
+        if separate:
+            expected = torch.stack([critic(row.unsqueeze(0)).logits[0, 0] for row in before])
+        else:
+            expected = pair.critic(model.base_model(before).last_hidden_state[:, -1]).squeeze(-1)
+        torch.testing.assert_close(values[:, token], expected, atol=1e-5, rtol=1e-4)
+
+
+def test_with_lambda_one_the_critic_is_to_predict_the_score_at_every_token(tmp_path):
+    scores = iter(range(16))
+    made = trainer(
+        tmp_path,
+        critic=critic_for(gpt2()),
+        reward=lambda prompts, completions: [float(next(scores)) for _ in completions],
+        gae_lambda=1.0,
+        kl_weight=0.0,
+    )
+    rollouts = made.roll_out(0)
+    expected = torch.arange(16.0).unsqueeze(1) * rollouts.mask
+    torch.testing.assert_close(rollouts.returns, expected, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("separate", [False, True])
 def test_batch_8_and_batch_1_accumulated_8_times_are_the_same_training(tmp_path, separate):
     def run(size, accumulation):
