@@ -120,7 +120,8 @@ def interval_text(interval: Interval, seeds: int) -> str:
     exponent = math.floor(math.log10(interval.half))
     places = (1 if interval.half / 10**exponent < 2 else 0) - exponent
     digits = max(places, 0)
-    return f"{round(interval.mean, places):.{digits}f} ± {round(interval.half, places):.{digits}f}{few}"
+    # + 0.0 turns a rounded −0.0 into 0.0
+    return f"{round(interval.mean, places) + 0.0:.{digits}f} ± {round(interval.half, places):.{digits}f}{few}"
 
 
 # -- where it is shown ----------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ class Pool:
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
             "TRANSFORMERS_VERBOSITY": "warning",
+            "PYTORCH_NVML_BASED_CUDA_CHECK": "1",  # asking for a GPU must not open it before the fork
             "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
         }
         if offline:
