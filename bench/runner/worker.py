@@ -182,9 +182,12 @@ def _throttled(emit: Emit) -> Callable[[int, int], None]:
     return progress
 
 
+_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
+
+
 def _one_line(error: Exception) -> str:
     text = " ".join(f"{type(error).__name__}: {error}".split())
-    if isinstance(error, MemoryError) or "out of memory" in text.lower() or "not enough memory" in text.lower():
+    if isinstance(error, MemoryError) or any(words in text.lower() for words in _NO_MEMORY):
         text = f"out of memory: {text}"
     return text[:500]
 

@@ -80,7 +80,7 @@ def test_every_cell_has_a_record_with_measures_cost_and_versions(first):
 def test_beside_a_record_lie_curve_completions_and_probes(first):
     cell = first.directory / "cells" / "toy-tiny-dpo-seed0"
     curve = pd.read_parquet(cell / "curve.parquet")
-    assert list(curve["step"]) == [0, 2, 4]
+    assert list(curve["step"]) == [0, 3, 6]
     assert curve["kl"].iloc[0] == pytest.approx(0, abs=1e-5)
     completions = pd.read_parquet(cell / "completions.parquet")
     assert len(completions) == 16
@@ -112,12 +112,13 @@ def test_changing_one_methods_setting_runs_that_methods_cells_alone(first, store
 
 
 def test_cells_that_end_badly_are_records_with_a_reason_and_the_others_go_on(first, store, tmp_path):
-    run = bench.run(matrix("explode", "crash", "die", "sneak", "picky", "sft"), out=tmp_path / "bad", store=store)
+    run = bench.run(matrix("explode", "crash", "die", "hungry", "sneak", "picky", "sft"), out=tmp_path / "bad", store=store)
     found = {record["cell"]["arm"]: record for record in records(run.directory).values()}
     assert {arm: record["status"] for arm, record in found.items()} == {
         "explode": "diverged",
         "crash": "failed",
         "die": "failed",
+        "hungry": "failed",
         "sneak": "failed",
         "picky": "skipped",
         "sft": "ok",
@@ -127,10 +128,11 @@ def test_cells_that_end_badly_are_records_with_a_reason_and_the_others_go_on(fir
     assert len(pd.read_parquet(run.directory / "cells" / "toy-tiny-explode-seed0" / "curve.parquet")) == 1
     assert found["crash"]["reason"] == "ZeroDivisionError: seed 0"
     assert "signal 9" in found["die"]["reason"]
+    assert found["hungry"]["reason"].startswith("out of memory")
     assert "'reward_model'" in found["sneak"]["reason"]
     assert found["picky"]["reason"] == "it does not like this world"
-    assert dict(run.counts) == {"diverged": 1, "failed": 3, "skipped": 1, "ok": 1}
-    again = bench.run(matrix("explode", "crash", "die", "sneak", "picky", "sft"), out=tmp_path / "bad2", store=store)
+    assert dict(run.counts) == {"diverged": 1, "failed": 4, "skipped": 1, "ok": 1}
+    again = bench.run(matrix("explode", "crash", "die", "hungry", "sneak", "picky", "sft"), out=tmp_path / "bad2", store=store)
     assert dict(again.counts) == dict(run.counts)
     assert again.built == 0  # a divergence is a result and kept; a failure is tried again
 

@@ -105,6 +105,16 @@ class Die(Method):
         raise AssertionError
 
 
+class Hungry(Method):
+    """Asks for more memory than there is."""
+
+    def train(self, workbench: Workbench) -> Policy:
+        """Allocate a petabyte."""
+        import torch
+
+        return workbench.policy(torch.empty(10**15, dtype=torch.uint8))  # type: ignore[arg-type]
+
+
 class Sneak(Method):
     """Uses the reward model without declaring it."""
 
