@@ -127,26 +127,35 @@ def interval_text(interval: Interval, seeds: int) -> str:
 # -- where it is shown ----------------------------------------------------------------------------------
 
 
+def wide_console() -> Console:
+    """The terminal; into a file or a pipe, lines of 200 characters."""
+    console = Console()
+    return console if console.is_terminal else Console(width=200)
+
+
+def print_frame(title: str, frame: pd.DataFrame, console: Console) -> None:
+    """Print a table of texts; columns that do not fit go into a further block, behind the first column again."""
+    # as wide as the longest line of a cell or word of the header, an arrow staying with its word
+    widths = {
+        str(name): max(8, *map(len, [*re.split(r" (?![↑↓→0])", str(name)), *"\n".join(cells).split("\n")]))
+        for name, cells in frame.items()
+    }
+    console.print(title, style="bold", markup=False, highlight=False)
+    for block in _blocks(widths, console.width):
+        table = Table(box=None, padding=(0, 1), header_style="bold", pad_edge=False)
+        for name in block:
+            table.add_column(name, justify="left" if name == block[0] else "right", width=widths[name])
+        for row in frame[block].to_numpy().tolist():
+            table.add_row(*row)
+        console.print(table, highlight=False)
+        console.print()
+
+
 def render_terminal(run: RunFrames, console: Console | None = None) -> None:
     """Print one table per task and model with its notes; columns that do not fit go into a further block."""
-    if console is None:
-        console = Console()
-        console = console if console.is_terminal else Console(width=200)  # into a file or a pipe, unbroken
+    console = console or wide_console()
     for task, model, frame in _parts(run):
-        # as wide as the longest cell or word of the header, an arrow staying with its word
-        widths = {
-            str(name): max(8, *map(len, [*re.split(r" (?![↑↓→0])", str(name)), *cells.tolist()]))
-            for name, cells in frame.items()
-        }
-        console.print(f"{task} · {model}", style="bold", markup=False, highlight=False)
-        for block in _blocks(widths, console.width):
-            table = Table(box=None, padding=(0, 1), header_style="bold", pad_edge=False)
-            for name in block:
-                table.add_column(name, justify="left" if name == "arm" else "right", width=widths[name])
-            for row in frame[block].to_numpy().tolist():
-                table.add_row(*row)
-            console.print(table, highlight=False)
-            console.print()
+        print_frame(f"{task} · {model}", frame, console)
         for line in notes(run, task, model):
             console.print(line, style="dim", markup=False, highlight=False)
         console.print()
@@ -158,15 +167,15 @@ def write_tables(run: RunFrames, directory: str | Path) -> list[Path]:
     """Write ``table.md``, ``table.tex`` (booktabs) and ``table.csv`` (`summarise`: plain numbers)."""
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    markdown, latex = [], []
+    parts, tex = [], []
     for task, model, frame in _parts(run):
         lines = notes(run, task, model)
-        markdown += [f"## {task} · {model}", _markdown(frame), "\n".join(f"- {line}" for line in lines)]
-        latex.append(_latex(f"{task} · {model}", frame, lines))
+        parts += [f"## {task} · {model}", markdown(frame), "\n".join(f"- {line}" for line in lines)]
+        tex.append(latex(f"{task} · {model}", frame, lines))
     pending = pending_note(run)
     texts = {
-        "table.md": "\n\n".join([*markdown, *pending]) + "\n",
-        "table.tex": "\n".join([*latex, *(f"% {line}" for line in pending)]) + "\n",
+        "table.md": "\n\n".join([*parts, *pending]) + "\n",
+        "table.tex": "\n".join([*tex, *(f"% {line}" for line in pending)]) + "\n",
         "table.csv": summarise(run).to_csv(index=False, lineterminator="\n"),
     }
     for name, text in texts.items():
@@ -182,25 +191,29 @@ def _parts(run: RunFrames) -> Iterator[tuple[str, str, pd.DataFrame]]:
 
 
 def _blocks(widths: dict[str, int], width: int) -> Iterator[list[str]]:
-    """Columns in as few blocks as fit into `width`, each with the arm in front."""
-    block, used = ["arm"], widths["arm"]
+    """Columns in as few blocks as fit into `width`, each with the first one in front."""
+    head = next(iter(widths))
+    block, used = [head], widths[head]
     for name in list(widths)[1:]:
         if used + widths[name] + 2 > width and len(block) > 1:
             yield block
-            block, used = ["arm"], widths["arm"]
+            block, used = [head], widths[head]
         block.append(name)
         used += widths[name] + 2
     yield block
 
 
-def _markdown(frame: pd.DataFrame) -> str:
+def markdown(frame: pd.DataFrame) -> str:
+    """A table of texts in Markdown; a line break within a cell stays one."""
     rule = [":---", *["---:"] * (len(frame.columns) - 1)]
     rows: list[list[str]] = [frame.columns.tolist(), rule, *frame.to_numpy().tolist()]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+    escaped = [[cell.replace("|", "\\|").replace("\n", "<br>") for cell in row] for row in rows]
+    return "\n".join("| " + " | ".join(row) + " |" for row in escaped)
 
 
-def _latex(caption: str, frame: pd.DataFrame, lines: list[str]) -> str:
-    head, *body = [" & ".join(map(_escape, row)) + r" \\" for row in [list(frame), *frame.to_numpy().tolist()]]
+def latex(caption: str, frame: pd.DataFrame, lines: list[str]) -> str:
+    """A table of texts in LaTeX (booktabs), with `lines` beneath it."""
+    head, *body = [" & ".join(map(_cell, row)) + r" \\" for row in [list(frame), *frame.to_numpy().tolist()]]
     return "\n".join(
         [
             r"\begin{table}",
@@ -216,6 +229,11 @@ def _latex(caption: str, frame: pd.DataFrame, lines: list[str]) -> str:
 
 _LATEX = {"±": "$\\pm$", "≤": "$\\le$", "↑": "$\\uparrow$", "↓": "$\\downarrow$", "→": "$\\to$", "−": "$-$"}
 _LATEX |= {"·": "$\\cdot$", "√": "$\\surd$", "\\": "\\textbackslash{}", "^": "\\^{}", "~": "\\~{}"}
+
+
+def _cell(text: str) -> str:
+    lines = [_escape(line) for line in text.split("\n")]
+    return lines[0] if len(lines) == 1 else r"\shortstack[r]{" + r" \\ ".join(lines) + "}"
 
 
 def _escape(text: str) -> str:
