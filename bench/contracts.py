@@ -1,4 +1,4 @@
-"""What a method and a task are. Everything else in the bench is built on these two.
+"""What a method, a task and a judge are. Everything else in the bench is built on these.
 
 A method's or a task's fields are its settings: typed, bounded, described. Both are frozen pydantic models, so an
 unknown or ill-typed setting is refused where it is named.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bench.policy import Policy
     from bench.workbench import Workbench
 
-__all__ = ["Completion", "Field", "Method", "Probe", "Prompt", "Settings", "Task"]
+__all__ = ["Completion", "Field", "Judge", "Method", "Probe", "Prompt", "Settings", "Task"]
 
 Message: TypeAlias = dict[str, str]
 Prompt: TypeAlias = str | list[Message]
@@ -45,7 +45,7 @@ class Settings(BaseModel):
 
 
 class Plugin(Settings):
-    """What methods and tasks share: a name and a one-line summary from the docstring."""
+    """What methods, tasks and judges share: a name and a one-line summary from the docstring."""
 
     name: ClassVar[str]
 
@@ -139,6 +139,13 @@ class Task(Plugin):
         """What is really wanted, where that is known: one number per completion, higher is better."""
         raise NotImplementedError(f"task {self.name} has no gold reward")
 
+    def gold_parts(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> dict[str, list[float]]:
+        """What gold is made of, one list like `gold` per named part; reported apart as ``gold_<part>``.
+
+        Always the same names, without any completion as well. Empty where gold is one thing.
+        """
+        return {}
+
     def prefers_first(
         self, prompts: Sequence[Prompt], first: Sequence[Completion], second: Sequence[Completion], seed: int
     ) -> list[bool]:
@@ -155,6 +162,10 @@ class Task(Plugin):
 
     def report(self) -> dict[str, int]:
         """Rows set aside while reading, by reason. Empty for worlds that are generated."""
+        return {}
+
+    def about(self) -> dict[str, float]:
+        """What a reader has to know about the world, in numbers (how accurate a learned gold reward is)."""
         return {}
 
     def content_digest(self) -> str:
@@ -183,3 +194,24 @@ class Task(Plugin):
     def has_probes(self) -> bool:
         """Are there multiple-choice questions?"""
         return self._has("probes")
+
+
+class Judge(Plugin):
+    """Says which of two completions of a prompt is better, once a run is over.
+
+    A subclass writes `compare`. The bench asks it in both orders, as judges tend to favour a place, and counts a win only
+    where the two answers agree; answers are kept in the store, so that nothing is asked twice.
+
+    `immaterial` names the settings that change no answer (a time limit, say): answers are found again without them.
+    """
+
+    immaterial: ClassVar[set[str]] = set()
+
+    @abstractmethod
+    def compare(
+        self, prompts: Sequence[Prompt], first: Sequence[Completion], second: Sequence[Completion]
+    ) -> list[float]:
+        """1 where the first completion is better, 0 where the second is, ½ for a tie, NaN where no answer was to be had.
+
+        NaN is an answer that nobody understood: it is kept and counted. An error that may pass is a BenchError.
+        """

@@ -119,7 +119,7 @@ def make_record(
             "peak_memory_mb": max((info.get("peak_memory_mb", 0.0) for info in infos.values()), default=None),
             **counted,
         },
-        "data": {"set_aside": set_aside},
+        "data": {"set_aside": set_aside, "about": cell.task.task.about()},
         "device": device,
         "versions": versions(),
         "commit": commit(),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.contracts import Completion, Field, Probe, Prompt, Task
+from bench.annotator import Annotated
+from bench.contracts import Completion, Field, Probe, Prompt
 from bench.encoding import text_of
 from tasks import review_grammar as grammar
 
@@ -16,13 +17,14 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 # Streams of random numbers: one per use, so that the same seed never gives two data sets the same draws.
-CORPUS, DEMONSTRATIONS, ANNOTATOR, REFERENCES, PROBES = range(5)
+CORPUS, DEMONSTRATIONS, REFERENCES, PROBES = 0, 1, 3, 4
 
 REFERENCE_COUNT = 512
+FACTS = {"runs", "opened", "saw"}  # the word that tells each kind of neutral sentence, and stands nowhere else
 QUERIES, QUESTIONS_PER_QUERY, CHOICES = 400, 25, 4
 
 
-class Reviews(Task):
+class Reviews(Annotated):
     """Film reviews from a grammar: gold reward = sentiment, and only if the text parses.
 
     Prompts are headers with or without the review's first words (``an old italian western : the duel``);
@@ -31,16 +33,29 @@ class Reviews(Task):
     Gold reward, in [−1, 1]: the mean value of the review's opinion clauses if prompt and completion together are a
     text of the grammar, else −1, the worst there is. Praise that is not language is worth nothing.
 
-    Annotator: Bradley–Terry on gold, P(first preferred) = sigmoid((gold₁ − gold₂) / noise).
+    A second part, informativeness: −1, 0 or 1 for none, one or two of the three neutral facts (how long the film runs,
+    when it opened, who saw it), a fact told twice counting once; −1 for what does not parse. Its weight in gold is
+    `informativeness`, 0 unless set: gold is (1 − weight) · sentiment + weight · informativeness. Both parts are always
+    reported, so that with weight 0 it is a property that nobody asked for.
+
+    Annotator: Bradley–Terry on gold, see `bench.annotator.Annotated`.
 
     Demonstrations are grammatical reviews of every stance; `quality` is gold with a curator's error (normal, 0.1).
     The corpus is like them but for a share of web junk: reviews with their words in reverse order.
 
     Probes ask for the next word. Their posterior is the grammar's own given the words so far, the distribution of
     demonstrations and references (not that of the junk), exact over the latent stance.
+
+    Planted, with the switch that takes it away: junk in pre-training (`junk_share` 0); the annotator's noise (`noise`
+    0), flips (`flips` 0) and scales (`rater_spread` 0); a partial reward (`sees: sentiment` with `informativeness`
+    0.5; control: `sees` left out). That comparisons of fluent samples hardly show what gold says of gibberish has no
+    switch: it is what gold is. Not planted: any taste for length, for certain words or for the genre; any conflict
+    between the two parts, since a review has room for both.
     """
 
-    noise: float = Field(0.2, gt=0, description="the gold difference that the annotator gets right in 73 of 100")
+    informativeness: float = Field(
+        0.0, ge=0, le=1, description="weight of neutral facts in gold; the rest is sentiment"
+    )
     demonstration_count: int = Field(2000, ge=1, description="demonstrations")
     corpus_size: int = Field(4000, ge=1, description="texts of the corpus")
     junk_share: float = Field(0.3, ge=0, le=1, description="share of the corpus in reverse word order")
@@ -91,20 +106,15 @@ class Reviews(Task):
         return Dataset.from_dict({"prompt": prompts, "completion": completions})
 
     def gold(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[float]:
-        """Sentiment in [−1, 1]; −1 for what does not parse."""
-        return [
-            sentiment(text_of(prompt) + text_of(completion))
-            for prompt, completion in zip(prompts, completions, strict=True)
-        ]
+        """In [−1, 1], see the class; −1 for what does not parse."""
+        parts = self.gold_parts(prompts, completions)
+        weight = self.informativeness
+        return [(1 - weight) * s + weight * i for s, i in zip(*parts.values(), strict=True)]
 
-    def prefers_first(
-        self, prompts: Sequence[Prompt], first: Sequence[Completion], second: Sequence[Completion], seed: int
-    ) -> list[bool]:
-        """Bradley–Terry on gold, see the class."""
-        margin = np.array(self.gold(prompts, first)) - np.array(self.gold(prompts, second))
-        probability = np.exp(-np.logaddexp(0.0, -margin / self.noise))  # sigmoid, safe for any noise
-        rng = np.random.default_rng([seed, ANNOTATOR])
-        return [bool(preferred) for preferred in rng.random(len(margin)) < probability]
+    def gold_parts(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> dict[str, list[float]]:
+        """`sentiment` and `informativeness`, each in [−1, 1]."""
+        texts = [text_of(p) + text_of(c) for p, c in zip(prompts, completions, strict=True)]
+        return {"sentiment": list(map(sentiment, texts)), "informativeness": list(map(informativeness, texts))}
 
     def probes(self) -> list[Probe]:
         """10,000 questions on 400 distinct queries, each with four words one of which comes next.
@@ -122,6 +132,12 @@ def sentiment(text: str) -> float:
     """Gold of a whole text (prompt and completion): the mean value of its opinion clauses, −1 without any."""
     values = grammar.opinions(text)
     return sum(values) / len(values) if values else -1.0
+
+
+def informativeness(text: str) -> float:
+    """Neutral facts in a whole text: −1, 0, 1 for none, one, two of them; −1 for what does not parse."""
+    told = len(FACTS & set(text.split()))
+    return told - 1.0 if told and grammar.opinions(text) is not None else -1.0
 
 
 def _all_prompts() -> Iterator[str]:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.contracts import Completion, Field, Probe, Prompt, Task
+from bench.annotator import Annotated
+from bench.contracts import Completion, Field, Probe, Prompt
 from bench.encoding import text_of
 
 if TYPE_CHECKING:
@@ -22,12 +23,12 @@ LEAPS = (3, 6, 11)  # how far round the circle of symbols each step should go
 STOPS = (0.1, 0.2, 1.0)  # probability that a string of the corpus ends after its first, second, third symbol
 
 # Streams of random numbers, one per use.
-CHAIN, CORPUS, DEMONSTRATIONS, ANNOTATOR, REFERENCES, PROBES = range(6)
+CHAIN, CORPUS, DEMONSTRATIONS, REFERENCES, PROBES = 0, 1, 2, 4, 5
 
 CHOICES, QUESTIONS = 4, 10_240
 
 
-class Strings(Task):
+class Strings(Annotated):
     """Strings of 16 symbols from a Markov chain: every expectation is an exact sum.
 
     A prompt is two symbols (``c k``), a completion up to three more and the end of sequence, so at most four tokens
@@ -37,14 +38,18 @@ class Strings(Task):
     Gold reward, in [−1, 1]: with the symbols on a circle, the mean over the three places of the completion of
     cos(2π (leap − wanted) / 16), where `leap` is the step from the symbol before and 3, 6, 11 are wanted; an empty
     place counts −1. What each symbol is worth so depends on its place and its neighbour. Anything that is not one to
-    three single-spaced symbols is worth −1, the worst.
+    three single-spaced symbols is worth −1, the worst. The parts of gold are its three places, `first`, `second` and
+    `third`, each in [−1, 1]; gold is their mean.
 
-    Annotator: Bradley–Terry on gold, P(first preferred) = sigmoid((gold₁ − gold₂) / noise).
+    Annotator: Bradley–Terry on gold, see `bench.annotator.Annotated`.
 
     Probes ask for the next symbol; their posterior is the chain's.
+
+    Planted, with the switch that takes it away: the annotator's noise (`noise` 0), flips (`flips` 0), scales
+    (`rater_spread` 0), and a partial reward (`sees: first`; control: `sees` left out). Not planted: any preference of
+    the chain for what gold wants, or against it.
     """
 
-    noise: float = Field(0.2, gt=0, description="the gold difference that the annotator gets right in 73 of 100")
     demonstration_count: int = Field(2000, ge=1, description="demonstrations")
     corpus_size: int = Field(4000, ge=1, description="texts of the corpus")
 
@@ -86,17 +91,12 @@ class Strings(Task):
 
     def gold(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[float]:
         """In [−1, 1], see the class."""
-        pairs = zip(prompts, completions, strict=True)
-        return [score(text_of(prompt), text_of(completion)) for prompt, completion in pairs]
+        return [sum(steps) / LENGTH for steps in _scores(prompts, completions)]
 
-    def prefers_first(
-        self, prompts: Sequence[Prompt], first: Sequence[Completion], second: Sequence[Completion], seed: int
-    ) -> list[bool]:
-        """Bradley–Terry on gold, see the class."""
-        margin = np.array(self.gold(prompts, first)) - np.array(self.gold(prompts, second))
-        probability = np.exp(-np.logaddexp(0.0, -margin / self.noise))  # sigmoid, safe for any noise
-        rng = np.random.default_rng([seed, ANNOTATOR])
-        return [bool(preferred) for preferred in rng.random(len(margin)) < probability]
+    def gold_parts(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> dict[str, list[float]]:
+        """`first`, `second` and `third`: what each place is worth, in [−1, 1]."""
+        rows = _scores(prompts, completions)
+        return {name: [row[i] for row in rows] for i, name in enumerate(("first", "second", "third"))}
 
     def probes(self) -> list[Probe]:
         """10,240 questions on the 64 test prompts: which of four symbols comes next?"""
@@ -105,16 +105,21 @@ class Strings(Task):
         return [_question(prompts[i % len(prompts)], rng) for i in range(QUESTIONS)]
 
 
-def score(prompt: str, completion: str) -> float:
-    """Gold of one completion, in [−1, 1]."""
+def score(prompt: str, completion: str) -> list[float]:
+    """What each of the three places of a completion is worth, in [−1, 1]."""
     words = completion.split(" ")
     if words[0] or not 1 <= len(words) - 1 <= LENGTH or not set(words[1:]) <= set(SYMBOLS):
-        return -1.0
-    places = [SYMBOLS.index(word) for word in (prompt[-1], *words[1:])]
-    total = -float(LENGTH - (len(words) - 1))  # empty places
-    for before, after, wanted in zip(places, places[1:], LEAPS, strict=False):
-        total += math.cos(2 * math.pi * (after - before - wanted) / len(SYMBOLS))
-    return total / LENGTH
+        return [-1.0] * LENGTH
+    symbols = [SYMBOLS.index(word) for word in (prompt[-1], *words[1:])]
+    steps = zip(symbols, symbols[1:], LEAPS, strict=False)
+    worth = [math.cos(2 * math.pi * (after - before - wanted) / len(SYMBOLS)) for before, after, wanted in steps]
+    return worth + [-1.0] * (LENGTH - len(worth))
+
+
+def _scores(prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[list[float]]:
+    return [
+        score(text_of(prompt), text_of(completion)) for prompt, completion in zip(prompts, completions, strict=True)
+    ]
 
 
 @cache

@@ -25,6 +25,8 @@ from bench.stages.scoring import BATCH, Scorer
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from bench.contracts import Probe
+
 
 def run(job: Job) -> dict[str, Any]:
     """Write ``completions.parquet`` and ``probes.parquet``; return the measures."""
@@ -83,10 +85,15 @@ def sample_measures(frame: pd.DataFrame) -> dict[str, float]:
         "length": float(length.mean()),
         "finished": float(frame["finished"].mean()),
     }
-    for reward in ("proxy", "gold", "judge"):
+    for reward in rewards(frame):
         measures[reward] = float(frame[reward].mean())
         measures[f"{reward}_sd"] = float(frame[reward].std(ddof=1)) if len(frame) > 1 else float("nan")
     return measures
+
+
+def rewards(frame: pd.DataFrame) -> list[str]:
+    """The columns of `frame` that hold rewards: proxy, gold, judge, and the parts of gold."""
+    return ["proxy", "gold", "judge", *(name for name in frame.columns if name.startswith("gold_"))]
 
 
 def preference_measures(frame: pd.DataFrame, reference: pd.DataFrame, tie_band: float) -> dict[str, float]:
@@ -94,7 +101,7 @@ def preference_measures(frame: pd.DataFrame, reference: pd.DataFrame, tie_band: 
     counts = win_tie_loss(frame["judge"], frame["reference_judge"], tie_band)
     measures = dict(zip(("win", "tie", "loss"), (count / len(frame) for count in counts), strict=True))
     measures["win_rate"] = win_rate(*counts)
-    for reward in ("proxy", "gold", "judge"):
+    for reward in rewards(frame):
         measures[f"reference_{reward}"] = float(reference[reward].mean())
         measures[f"reference_{reward}_sd"] = float(reference[reward].std(ddof=1))
     return measures
@@ -110,9 +117,20 @@ def reference_perplexity(job: Job, model: PreTrainedModel, settings: Evaluation)
     return perplexity(nll, tokens)
 
 
+def fitting(probes: list[Probe], job: Job, context: int) -> list[Probe]:
+    """The questions that a model of `context` tokens can take with every choice; real ones may be long."""
+    # a token is at least one byte, so that only long texts have to be counted
+    texts = {probe.query + choice for probe in probes for choice in probe.choices}
+    ordered = sorted(text for text in texts if len(text.encode()) >= context)
+    lengths = dict(zip(ordered, map(len, job.tokenizer(ordered)["input_ids"]), strict=True))
+    return [probe for probe in probes if all(lengths.get(probe.query + c, 0) <= context for c in probe.choices)]
+
+
 def probe_measures(job: Job, model: PreTrainedModel, settings: Evaluation) -> dict[str, float]:
     """Calibration on multiple-choice questions; writes every answer."""
-    probes = job.task.probes()[: settings.probes]
+    probes = fitting(job.task.probes()[: settings.probes], job, context_length(model))
+    if not probes:
+        return {"probe_count": 0.0}
     probabilities = choice_probabilities(model, job.tokenizer, probes, BATCH)
     rows = [
         {

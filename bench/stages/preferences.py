@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bench.annotator import Annotated
 from bench.encoding import within_context
 from bench.models import context_length
 from bench.policy import ModelPolicy
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def run(job: Job) -> dict[str, Any]:
-    """Write ``train.parquet`` and ``heldout.parquet`` with columns `prompt`, `chosen`, `rejected`."""
+    """Write ``train.parquet`` and ``heldout.parquet`` with columns `prompt`, `chosen`, `rejected`.
+
+    Pairs that an annotator who grades has compared have a further column `grade`: how much better, 1 to 3.
+    """
     settings = PreferencesStage(**job.spec["settings"])
     seed_everything(job.seed)
     info: dict[str, Any] = {}
@@ -46,6 +50,8 @@ def annotate(job: Job, policy: ModelPolicy, split: str, count: int, seed: int) -
 
     prompts = list(job.task.prompts(split)["prompt"])
     columns: dict[str, list[Any]] = {"prompt": [], "chosen": [], "rejected": []}
+    if isinstance(job.task, Annotated):
+        columns["grade"] = []
     tokens = drawn = 0
     for attempt in range(10):
         missing = count - len(columns["prompt"])
@@ -57,10 +63,12 @@ def annotate(job: Job, policy: ModelPolicy, split: str, count: int, seed: int) -
         tokens += sum(map(len, samples.completion_ids))
         first, second = samples.completions[0::2], samples.completions[1::2]
         answers = job.task.prefers_first(asked, first, second, seed + 1000 * attempt)
-        for prompt, a, b, prefers_a in zip(asked, first, second, answers, strict=True):
-            if a != b:
-                columns["prompt"].append(prompt)
-                columns["chosen"].append(a if prefers_a else b)
-                columns["rejected"].append(b if prefers_a else a)
+        differ = [i for i in range(missing) if first[i] != second[i]]
+        columns["prompt"] += [asked[i] for i in differ]
+        columns["chosen"] += [first[i] if answers[i] else second[i] for i in differ]
+        columns["rejected"] += [second[i] if answers[i] else first[i] for i in differ]
+        if isinstance(job.task, Annotated):
+            grades = job.task.grades(asked, first, second, seed + 1000 * attempt)
+            columns["grade"] += [abs(grades[i]) for i in differ]
         job.progress(min(count, len(columns["prompt"])), count)
     return Dataset.from_dict(columns), tokens

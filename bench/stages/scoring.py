@@ -36,7 +36,8 @@ class Scorer:
         return GOLD if self.task.has_gold else HELDOUT if self.heldout else None
 
     def frame(self, samples: Samples, model: PreTrainedModel | None) -> pd.DataFrame:
-        """One row per completion: length, finished, proxy, gold, judge, logp, reference_logp, kl, entropy.
+        """One row per completion: length, finished, proxy, gold, judge, logp, reference_logp, kl, entropy; and a column
+        ``gold_<part>`` for each part that the task's gold reward has.
 
         What is not known here is NaN: gold without a gold reward, logp, kl and entropy without a model.
         """
@@ -52,5 +53,7 @@ class Scorer:
         frame["finished"] = samples.finished
         frame["proxy"] = self.proxy(samples.prompts, samples.completions) if self.proxy else unknown
         frame["gold"] = self.task.gold(samples.prompts, samples.completions) if self.task.has_gold else unknown
+        for part, values in self.task.gold_parts(samples.prompts, samples.completions).items():
+            frame[f"gold_{part}"] = values
         frame["judge"] = self.heldout(samples.prompts, samples.completions) if self.heldout else frame["gold"]
         return frame

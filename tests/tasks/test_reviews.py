@@ -42,6 +42,30 @@ def test_the_prompts_words_count_as_part_of_the_review(task: Reviews) -> None:
     assert task.gold([HEADER], [" was good . i liked it ."]) == [-1]
 
 
+def test_informativeness_counts_facts_once_and_is_no_part_of_gold_unless_asked_for(task: Reviews) -> None:
+    opinion = " i liked it ."
+    facts = {
+        opinion + opinion: -1,
+        opinion + " it runs two hours .": 0,
+        opinion + " it runs two hours . it runs three hours .": 0,
+        opinion + " it opened in spring . my sister saw it twice .": 1,
+        " it runs two hours . my sister saw it twice .": -1,  # does not parse: the first sentence is an opinion
+    }
+    prompts = [HEADER] * len(facts)
+    parts = task.gold_parts(prompts, list(facts))
+    assert parts["informativeness"] == list(facts.values())
+    assert parts["sentiment"] == task.gold(prompts, list(facts)) == [0.5, 0.5, 0.5, 0.5, -1]
+    assert Reviews(informativeness=0.5).gold(prompts, list(facts)) == [-0.25, 0.25, 0.25, 0.75, -1]
+
+
+def test_one_who_sees_sentiment_alone_does_not_care_for_facts() -> None:
+    plain, telling = " i liked it . i liked it .", " i liked it . my sister saw it twice ."
+    arguments = ([HEADER] * 1000, [telling] * 1000, [plain] * 1000)
+    whole, partial = (Reviews(noise=0, informativeness=0.5, sees=sees) for sees in (None, "sentiment"))
+    assert np.mean(whole.prefers_first(*arguments, seed=0)) == 1
+    assert np.mean(partial.prefers_first(*arguments, seed=0)) == pytest.approx(0.5, abs=0.06)
+
+
 def test_words_alone_do_not_give_the_sentiment(task: Reviews) -> None:
     one, other = " the plot was not good . the cast was awful .", " the plot was good . the cast was not awful ."
     assert sorted(one.split()) == sorted(other.split())

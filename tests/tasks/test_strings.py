@@ -46,6 +46,14 @@ def test_gold_depends_on_places_together(task: Strings) -> None:
     assert there[0] < there[1]
 
 
+def test_the_parts_of_gold_are_its_places_and_gold_is_their_mean(task: Strings) -> None:
+    completions = [" d j e", " d j", " l", " z"]
+    parts = task.gold_parts(["p a"] * 4, completions)
+    assert parts["first"] == pytest.approx([1, 1, -1, -1])
+    assert parts["third"] == pytest.approx([1, -1, -1, -1])
+    assert task.gold(["p a"] * 4, completions) == pytest.approx(np.mean(list(parts.values()), axis=0))
+
+
 def test_prompts_are_disjoint_and_every_symbol_is_seen_in_training(task: Strings) -> None:
     train, test = task.prompts("train")["prompt"], task.prompts("test")["prompt"]
     assert not set(train) & set(test)
