@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from bench.encoding import text_of, within_context
-from bench.measures.calibration import choice_probabilities, evaluate_probes
-from bench.measures.divergence import kl_k1, kl_k3
-from bench.measures.diversity import distinct_n, token_entropy, unique_share
-from bench.measures.perplexity import perplexity, token_nll
-from bench.measures.preference import outcomes, win_rate, win_tie_loss
+from bench.encoding import encode_prompt, text_of, within_context
+from bench.measures.choices import choice_probabilities
+from bench.measures.computing import compute
+from bench.measures.divergence import sequence_scores
+from bench.measures.perplexity import next_tokens, token_nll
+from bench.measures.preference import outcomes
+from bench.measures.reward import mean, standard_deviation
 from bench.models import context_length
+from bench.policy import Samples
 from bench.settings import Evaluation
 from bench.stages.graph import INFO
 from bench.stages.job import Job, seed_everything
@@ -23,7 +26,10 @@ from bench.stages.reference import heldout_prompts
 from bench.stages.scoring import BATCH, Scorer
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from transformers import PreTrainedModel
+
+    from bench.contracts import Prompt
 
     from bench.contracts import Probe
 
@@ -47,18 +53,21 @@ def run(job: Job) -> dict[str, Any]:
     frame.insert(1, "sample", np.tile(np.arange(settings.samples), len(prompts)))
     frame.insert(2, "prompt", pd.Series(samples.prompts, dtype=object))
     frame.insert(3, "completion", pd.Series(samples.completions, dtype=object))
-    frame["reference_judge"] = reference["judge"].to_numpy()
-    measures = sample_measures(frame)
+    for name in ("completion", "length", "proxy", "gold", "judge"):
+        frame[f"reference_{name}"] = reference[name].to_numpy()
     if scorer.judge is not None:
         frame["outcome"] = outcomes(frame["judge"], frame["reference_judge"], settings.tie_band)
-        measures |= preference_measures(frame, reference, settings.tie_band)
     frame.to_parquet(job.directory / "completions.parquet")
     job.progress(2, 3)
 
+    columns = sample_columns(frame, reference)
     if policy.model is not None:
-        measures["perplexity_reference"] = reference_perplexity(job, policy.model, settings)
+        columns["kl_forward"] = forward_kl(policy.model, scorer.reference, job, prompts, reference, settings)
+        columns |= reference_columns(job, policy.model, settings) | pair_columns(job, policy.model, settings)
         if job.task.has_probes:
-            measures |= probe_measures(job, policy.model, settings)
+            columns |= probe_columns(job, policy.model, settings)
+        columns |= job.task.enumerated(policy.model, scorer.reference, job.tokenizer)
+    measures = compute(columns, tie_band=settings.tie_band) | part_measures(frame, reference)
     if policy.kl_bound is not None:
         measures["kl_bound"] = policy.kl_bound
     job.progress(3, 3)
@@ -67,70 +76,72 @@ def run(job: Job) -> dict[str, Any]:
     return {"measures": measures, "judge": scorer.judge, "before": before}
 
 
-def sample_measures(frame: pd.DataFrame) -> dict[str, float]:
-    """What the completions and their scores say: rewards, KL, perplexity under π0, entropy, diversity, length."""
-    length = frame["length"].to_numpy()
-    logp, reference_logp = frame["logp"].to_numpy(), frame["reference_logp"].to_numpy()
-    texts = [text_of(completion) for completion in frame["completion"]]
-    prompt_ids = frame["prompt_id"].tolist()
-    measures = {
-        "kl": float(frame["kl"].mean()),
-        "kl_k1": float(kl_k1(logp, reference_logp).mean()),
-        "kl_k3": float(kl_k3(logp, reference_logp).mean()),
-        "entropy": token_entropy(frame["entropy"].to_numpy(), length),
-        "perplexity_samples": perplexity(-reference_logp, length),
-        "distinct_1": distinct_n(texts, prompt_ids, 1),
-        "distinct_2": distinct_n(texts, prompt_ids, 2),
-        "unique": unique_share(texts, prompt_ids),
-        "length": float(length.mean()),
-        "finished": float(frame["finished"].mean()),
+def sample_columns(frame: pd.DataFrame, reference: pd.DataFrame) -> dict[str, Any]:
+    """What measures of completions are computed from, the completions of π and of π0 row by row.
+
+    A column that holds nothing is not known (gold without a gold reward, log-probabilities without a model).
+    """
+    own = frame[["logp", "reference_logp", "kl", "entropy", "length", "finished", "proxy", "gold", "judge"]]
+    theirs = reference[["proxy", "gold", "judge"]].add_prefix("reference_")
+    known = {name: values.to_numpy(dtype=float) for name, values in [*own.items(), *theirs.items()] if values.notna().any()}
+    return known | {
+        "reference_sample_logp": reference["reference_logp"].to_numpy(),
+        "reference_sample_length": reference["length"].to_numpy(),
+        "texts": [text_of(completion) for completion in frame["completion"]],
+        "prompt_ids": frame["prompt_id"].tolist(),
     }
-    for reward in rewards(frame):
-        measures[reward] = float(frame[reward].mean())
-        measures[f"{reward}_sd"] = float(frame[reward].std(ddof=1)) if len(frame) > 1 else float("nan")
+
+
+def part_measures(frame: pd.DataFrame, reference: pd.DataFrame) -> dict[str, float]:
+    """Mean and standard deviation of each part of the gold reward, of π's samples and of π0's."""
+    measures = {}
+    for part in (name for name in frame.columns if name.startswith("gold_")):
+        for name, values in ((part, frame[part]), (f"reference_{part}", reference[part])):
+            measures |= {name: mean(values), f"{name}_sd": standard_deviation(values)}
     return measures
 
 
-def rewards(frame: pd.DataFrame) -> list[str]:
-    """The columns of `frame` that hold rewards: proxy, gold, judge, and the parts of gold."""
-    return ["proxy", "gold", "judge", *(name for name in frame.columns if name.startswith("gold_"))]
+def forward_kl(
+    model: PreTrainedModel,
+    reference_model: PreTrainedModel,
+    job: Job,
+    prompts: Sequence[Prompt],
+    reference: pd.DataFrame,
+    settings: Evaluation,
+) -> NDArray[np.float64]:
+    """KL(π0 ‖ π), summed over the tokens of each of π0's own samples; nats."""
+    prompt_ids = [ids for ids in (encode_prompt(job.tokenizer, p) for p in prompts) for _ in range(settings.samples)]
+    samples = Samples(prompt_ids=prompt_ids, completion_ids=[list(map(int, ids)) for ids in reference["completion_ids"]])
+    return sequence_scores(reference_model, model, samples, BATCH)["kl"]
 
 
-def preference_measures(frame: pd.DataFrame, reference: pd.DataFrame, tie_band: float) -> dict[str, float]:
-    """Wins, ties and losses against π0's completion of the same prompt, and π0's own rewards to standardise by."""
-    counts = win_tie_loss(frame["judge"], frame["reference_judge"], tie_band)
-    measures = dict(zip(("win", "tie", "loss"), (count / len(frame) for count in counts), strict=True))
-    measures["win_rate"] = win_rate(*counts)
-    for reward in rewards(frame):
-        measures[f"reference_{reward}"] = float(reference[reward].mean())
-        measures[f"reference_{reward}_sd"] = float(reference[reward].std(ddof=1))
-    return measures
-
-
-def reference_perplexity(job: Job, model: PreTrainedModel, settings: Evaluation) -> float:
-    """exp of the token-weighted mean NLL of held-out completions given their prompts."""
+def reference_columns(job: Job, model: PreTrainedModel, settings: Evaluation) -> dict[str, Any]:
+    """The likelihood of held-out reference completions, and how well next-token probabilities hold there."""
     rows, _ = within_context(job.task.references(), job.tokenizer, context_length(model))
     rows = rows.select(range(min(settings.references, len(rows))))
     if len(rows) == 0:
-        return float("nan")
-    nll, tokens = token_nll(model, job.tokenizer, rows["prompt"], rows["completion"], BATCH)
-    return perplexity(nll, tokens)
+        return {}
+    said = next_tokens(model, job.tokenizer, rows["prompt"], rows["completion"], BATCH)._asdict()
+    return {"reference_nll": said.pop("nll"), "reference_tokens": said.pop("tokens"), **said}
 
 
-def fitting(probes: list[Probe], job: Job, context: int) -> list[Probe]:
-    """The questions that a model of `context` tokens can take with every choice; real ones may be long."""
-    # a token is at least one byte, so that only long texts have to be counted
-    texts = {probe.query + choice for probe in probes for choice in probe.choices}
-    ordered = sorted(text for text in texts if len(text.encode()) >= context)
-    lengths = dict(zip(ordered, map(len, job.tokenizer(ordered)["input_ids"]), strict=True))
-    return [probe for probe in probes if all(lengths.get(probe.query + c, 0) <= context for c in probe.choices)]
+def pair_columns(job: Job, model: PreTrainedModel, settings: Evaluation) -> dict[str, Any]:
+    """The policy's log-probability of the chosen and of the rejected completions of held-out preference pairs."""
+    if "preferences" not in job.parents:
+        return {}
+    pairs = job.pairs("heldout")
+    pairs = pairs.select(range(min(settings.references, len(pairs))))
+    if len(pairs) == 0:
+        return {}
+    return {
+        f"{side}_logp": -token_nll(model, job.tokenizer, pairs["prompt"], pairs[side], BATCH)[0]
+        for side in ("chosen", "rejected")
+    }
 
 
-def probe_measures(job: Job, model: PreTrainedModel, settings: Evaluation) -> dict[str, float]:
-    """Calibration on multiple-choice questions; writes every answer."""
-    probes = fitting(job.task.probes()[: settings.probes], job, context_length(model))
-    if not probes:
-        return {"probe_count": 0.0}
+def probe_columns(job: Job, model: PreTrainedModel, settings: Evaluation) -> dict[str, Any]:
+    """The model's answers to multiple-choice questions; writes every one."""
+    probes = job.task.probes()[: settings.probes]
     probabilities = choice_probabilities(model, job.tokenizer, probes, BATCH)
     rows = [
         {
@@ -144,4 +155,6 @@ def probe_measures(job: Job, model: PreTrainedModel, settings: Evaluation) -> di
         for j in range(len(probe.choices))
     ]
     pd.DataFrame(rows).to_parquet(job.directory / "probes.parquet")
-    return evaluate_probes(probabilities, probes)
+    columns = {"probabilities": probabilities, "answers": [probe.answer for probe in probes]}
+    posteriors = [probe.posterior for probe in probes if probe.posterior is not None]
+    return columns | ({"posteriors": posteriors} if len(posteriors) == len(probes) else {})
