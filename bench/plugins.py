@@ -1,4 +1,4 @@
-"""Finds methods and tasks: in the packages `methods` and `tasks`, and in files that a person names."""
+"""Finds methods, tasks and judges: in `methods`, `tasks` and `bench.judges`, and in files that a person names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from bench.contracts import Method, Plugin, Task
+from bench.contracts import Judge, Method, Plugin, Task
 from bench.errors import BenchError, nearest
 
 P = TypeVar("P", bound=Plugin)
@@ -39,6 +39,11 @@ def tasks(plugins: Iterable[Path] = ()) -> dict[str, type[Task]]:
     return _collect(Task, "tasks", plugins)  # type: ignore[type-abstract]
 
 
+def judges(plugins: Iterable[Path] = ()) -> dict[str, type[Judge]]:
+    """Every judge by name, as `methods` does it."""
+    return _collect(Judge, "bench.judges", plugins)  # type: ignore[type-abstract]
+
+
 def find_method(name: str, plugins: Iterable[Path] = ()) -> type[Method]:
     """The method called `name`; BenchError with the nearest name if there is none."""
     plugins = list(plugins)
@@ -49,6 +54,12 @@ def find_task(name: str, plugins: Iterable[Path] = ()) -> type[Task]:
     """The task called `name`; BenchError with the nearest name if there is none."""
     plugins = list(plugins)
     return find(name, "task", tasks(plugins), plugins)
+
+
+def find_judge(name: str, plugins: Iterable[Path] = ()) -> type[Judge]:
+    """The judge called `name`; BenchError with the nearest name if there is none."""
+    plugins = list(plugins)
+    return find(name, "judge", judges(plugins), plugins)
 
 
 def find(name: str, kind: str, known: dict[str, type[P]], plugins: Iterable[Path] = ()) -> type[P]:
@@ -62,7 +73,7 @@ def find(name: str, kind: str, known: dict[str, type[P]], plugins: Iterable[Path
 def broken(plugins: Iterable[Path] = ()) -> dict[str, str]:
     """The files, built-in or named, that cannot be imported, each with its own error."""
     failures: dict[str, str] = {}
-    for package in ("methods", "tasks"):
+    for package in ("methods", "tasks", "bench.judges"):
         list(_modules(package, plugins, failures))
     return failures
 
@@ -127,7 +138,7 @@ def _collect(kind: type[P], package: str, plugins: Iterable[Path]) -> dict[str, 
             other = found.setdefault(plugin.name, plugin)
             if other is not plugin:
                 origins = f"{inspect.getfile(other)} and {inspect.getfile(plugin)}"
-                raise BenchError(f"two {package} are called {plugin.name!r}: in {origins}")
+                raise BenchError(f"two {package.removeprefix('bench.')} are called {plugin.name!r}: in {origins}")
     return found
 
 

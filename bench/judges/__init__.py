@@ -1,0 +1,56 @@
+"""Judges: one file each. They compare what a run's policies wrote, after the run.
+
+`ScoringJudge` is the base of those that give every completion a number of its own.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bench.contracts import Completion, Field, Judge, Prompt
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class ScoringJudge(Judge):
+    """A judge that scores each completion by itself; two are compared by the difference of their scores."""
+
+    tie_band: float | None = Field(
+        None, ge=0, description="scores no further apart than this are a tie; by default the run's own tie band"
+    )
+
+    @abstractmethod
+    def scores(self, completions: pd.DataFrame) -> Sequence[float]:
+        """One number per row, higher is better, NaN where there is none.
+
+        completions: rows of ``completions.parquet``: `prompt`, `completion`, `length` and the scores stored there.
+        """
+
+    def compare(
+        self, prompts: Sequence[Prompt], first: Sequence[Completion], second: Sequence[Completion]
+    ) -> list[float]:
+        """See `Judge`; of the texts alone."""
+        import pandas as pd
+
+        mine, theirs = (
+            self.scores(pd.DataFrame({"prompt": list(prompts), "completion": list(side)})) for side in (first, second)
+        )
+        return verdicts(mine, theirs, self.tie_band or 0.0).tolist()
+
+
+def verdicts(mine: ArrayLike, theirs: ArrayLike, tie_band: float = 0.0) -> NDArray[np.float64]:
+    """1 where mine − theirs > tie_band, ½ where |mine − theirs| ≤ tie_band, 0 elsewhere: (pairs,).
+
+    NaN where either score is NaN or infinite: a score that is no number is no verdict.
+    """
+    first, second = np.asarray(mine, dtype=float), np.asarray(theirs, dtype=float)
+    known = np.isfinite(first) & np.isfinite(second)
+    difference = np.subtract(first, second, where=known, out=np.zeros(first.shape))
+    won = np.where(np.abs(difference) <= tie_band, 0.5, difference > 0)
+    return np.where(known, won, np.nan)
