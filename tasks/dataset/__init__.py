@@ -12,6 +12,7 @@ folder written by ``datasets.Dataset.save_to_disk``.
 | conversations, chosen, rejected | ShareGPT: messages as (from, value) |
 | instruction, input, output, chosen, rejected | Alpaca: the prompt is instruction, newline, input |
 | prompt, completion | demonstrations alone; so are messages, conversations, or Alpaca without a pair |
+| text (or Text) | plain texts: the first `prompt_words` are the prompt, the rest the completion |
 
 A file with pairs and a completion of its own gives both; without one, the chosen answers are the
 demonstrations. A `quality` column grades the demonstrations.
@@ -19,6 +20,11 @@ demonstrations. A `quality` column grades the demonstrations.
 **Where prompt and completion meet** in texts, ``prompt + completion`` is the whole. An HH prompt ends in
 "\\n\\nAssistant:" and the answer starts with its space. In other texts, where no white space stands at the
 seam, a newline is put at the prompt's end, so that no token straddles it.
+
+**Gold.** With `gold_texts`, labelled texts that a sentiment classifier is trained on (`tasks.dataset.gold`), its
+probability of *positive* is the gold reward, and its annotator compares samples where the data has no pairs.
+
+**Probes.** With `choices`, multiple-choice questions (`tasks.dataset.choices`).
 
 **Bad rows** (a field missing or empty, chosen = rejected, prompts that differ, not UTF-8, unparsable, too
 long …) are set aside and counted by reason: see `DataSet.report` and `DataSet.set_aside`.
@@ -28,15 +34,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import field_validator, model_validator
 
-from bench.contracts import Completion, Field, Prompt, Task
-from bench.encoding import PLAIN_CHAT_TEMPLATE
+from bench.annotator import Annotated
+from bench.contracts import Completion, Field, Probe, Prompt
+from bench.encoding import PLAIN_CHAT_TEMPLATE, text_of
 from bench.errors import BenchError, nearest
+from tasks.dataset.choices import read_choices
+from tasks.dataset.gold import Classifier, classifier
 from tasks.dataset.reading import NumberedRow, digest, digest_of_rows, read, read_hub
 from tasks.dataset.rows import COLUMNS, Limits, Row, parse
 
@@ -44,14 +54,20 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-class DataSet(Task):
+class DataSet(Annotated):
     """Your own preferences or demonstrations, from a file, a folder or the hub.
 
-    The split into train and test goes by a hash of the prompt: no prompt is in both, whatever the seed. There
-    is no gold reward. The data is read when first asked for: whatever needs it may raise `BenchError`.
+    The split into train and test goes by a hash of the prompt: no prompt is in both, whatever the seed. The data
+    is read when first asked for: whatever needs it may raise `BenchError`.
+
+    Nobody knows the gold reward, unless `gold_texts` gives labelled texts to learn one from: then gold, in [0, 1], is
+    that classifier's probability that prompt and completion together are positive (in conversations, the answer
+    alone). Data without pairs then gets an annotator, Bradley–Terry on gold (`bench.annotator.Annotated`): its
+    settings need `gold_texts`, and a data set's own pairs go before it.
     """
 
     name = "dataset"
+    gold_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     path: Path | None = Field(
         None,
@@ -67,6 +83,17 @@ class DataSet(Task):
     heldout: float = Field(0.2, gt=0, lt=1, description="share of the prompts that make the test split")
     max_prompt_characters: int | None = Field(None, ge=1, description="set rows with longer prompts aside")
     max_completion_characters: int | None = Field(None, ge=1, description="set rows with longer answers aside")
+    prompt_words: int = Field(8, ge=1, description="of a plain text, the first so many words are the prompt")
+    completion_words: int | None = Field(None, ge=1, description="and at most so many more are the completion")
+    gold_texts: Path | None = Field(
+        None, description="a file of texts labelled positive or negative, to learn the gold reward from"
+    )
+    choices: Path | None = Field(
+        None, description="multiple-choice questions: a .jsonl or MMLU's .csv file, or a folder of them"
+    )
+    noise: float = Field(
+        0.1, ge=0, description="the gold difference that the annotator gets right in 73 of 100; 0 for no noise"
+    )
     max_completion_tokens: int = Field(64, ge=1, description="the most tokens a policy may sample, EOS included")
 
     @field_validator("columns")
@@ -77,7 +104,7 @@ class DataSet(Task):
                 raise ValueError(f"{name!r} is no column of TRL's{nearest(name, COLUMNS)}")
             if not own:
                 raise ValueError(f"{name!r} is mapped to no column")
-            if name in ("quality", "messages") and isinstance(own, list) and len(own) > 1:
+            if name in ("quality", "messages", "text") and isinstance(own, list) and len(own) > 1:
                 raise ValueError(f"{name!r} is one column: only texts can be joined")
         return columns
 
@@ -87,6 +114,9 @@ class DataSet(Task):
             raise ValueError("give either `path` or `hub`")
         if self.config is not None and self.hub is None:
             raise ValueError("`config` goes with `hub`")
+        for name, field in Annotated.model_fields.items():
+            if self.gold_texts is None and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"`{name}` ({field.description}) goes with `gold_texts`")
         return self
 
     def demonstrations(self, seed: int) -> Dataset:
@@ -119,6 +149,32 @@ class DataSet(Task):
         """The training demonstrations as the `tiny` model meets them, less the last end-of-sequence token."""
         return [_whole(row["prompt"], row["completion"]) for row in self.demonstrations(seed)]
 
+    def gold(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[float]:
+        """The classifier's probability of *positive*, in [0, 1]; only with `gold_texts`."""
+        if not self.has_gold:
+            return super().gold(prompts, completions)
+        pairs = zip(prompts, completions, strict=True)
+        return self._gold[0]([f"{p}{c}" if isinstance(p, str) else text_of(c) for p, c in pairs])
+
+    def probes(self) -> list[Probe]:
+        """The questions of `choices`, in an order without pattern."""
+        return self._choices[0] if self.has_probes else super().probes()
+
+    @property
+    def has_gold(self) -> bool:
+        """Are there labelled texts to learn it from?"""
+        return self.gold_texts is not None
+
+    @property
+    def has_preferences(self) -> bool:
+        """Does the data hold pairs, or does a gold reward let us make them?"""
+        return self.has_gold or self.has_pairs
+
+    @property
+    def has_probes(self) -> bool:
+        """Are there questions?"""
+        return self.choices is not None
+
     @property
     def has_pairs(self) -> bool:
         """Does the data hold pairs, and not demonstrations alone?"""
@@ -126,15 +182,22 @@ class DataSet(Task):
 
     def report(self) -> dict[str, int]:
         """How many rows were set aside, by reason, until `max_rows` good ones were found."""
-        return {reason: len(numbers) for reason, numbers in self._parsed[1].items()}
+        return {reason: len(numbers) for reason, numbers in self._bad.items()}
 
     def set_aside(self, most: int = 10) -> dict[str, list[int]]:
         """Where the first rows set aside stand, by reason: line numbers in text files, else rows from 1."""
-        return {reason: numbers[:most] for reason, numbers in self._parsed[1].items()}
+        return {reason: numbers[:most] for reason, numbers in self._bad.items()}
+
+    def about(self) -> dict[str, float]:
+        """How good the gold classifier is on labelled texts that it was not trained on, and how many there are."""
+        if not self.has_gold:
+            return {}
+        gold = self._gold[0]
+        return {"gold_accuracy": gold.accuracy, "gold_texts": gold.trained, "gold_texts_heldout": gold.heldout}
 
     def content_digest(self) -> str:
-        """SHA-256 of the file, of all files of the folder, or of the hub's rows."""
-        return self._digest
+        """SHA-256 of the file, of all files of the folder, or of the hub's rows; and of gold texts and questions."""
+        return "".join([self._digest, *(digest(path) for path in (self.gold_texts, self.choices) if path is not None)])
 
     # -- private: read once, split once ----------------------------------------------------------------------
 
@@ -150,8 +213,31 @@ class DataSet(Task):
     @cached_property
     def _parsed(self) -> tuple[list[Row], dict[str, list[int]]]:
         columns = {name: [own] if isinstance(own, str) else own for name, own in self.columns.items()}
-        limits = Limits(self.max_prompt_characters, self.max_completion_characters, self.max_rows)
+        limits = Limits(
+            self.max_prompt_characters,
+            self.max_completion_characters,
+            self.max_rows,
+            self.prompt_words,
+            self.completion_words,
+        )
         return parse(self.path or self.hub, self._raw(), columns, limits)
+
+    @cached_property
+    def _gold(self) -> tuple[Classifier, dict[str, list[int]]]:
+        assert self.gold_texts is not None
+        return classifier(self.gold_texts, digest(self.gold_texts))
+
+    @cached_property
+    def _choices(self) -> tuple[list[Probe], dict[str, list[int]]]:
+        assert self.choices is not None
+        return read_choices(self.choices)
+
+    @property
+    def _bad(self) -> dict[str, list[int]]:
+        """All that was set aside: rows, gold texts, questions."""
+        return (
+            self._parsed[1] | (self._gold[1] if self.has_gold else {}) | (self._choices[1] if self.has_probes else {})
+        )
 
     @property
     def _rows(self) -> list[Row]:

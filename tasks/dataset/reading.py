@@ -59,6 +59,12 @@ def read(path: Path, split: str | None) -> list[NumberedRow]:
             return _readable(path, _table(path, content, "\t"))
 
 
+def read_lines(path: Path) -> list[tuple[int, list[str] | BadRow]]:
+    """The fields of every line of a CSV file (or .gz of it) that may have no header. Raises as `read` does."""
+    _must_exist(path)
+    return list(_lines(path, _content(path, path.name.lower()), ","))
+
+
 def read_hub(name: str, config: str | None, split: str | None) -> list[NumberedRow]:
     """All rows of one split (``train`` by default) of a hub data set, from the network or its cache."""
     import datasets
@@ -163,11 +169,26 @@ def _jsonl(path: Path, content: bytes) -> Iterator[NumberedRow]:
 
 
 def _table(path: Path, content: bytes, delimiter: str) -> Iterator[NumberedRow]:
+    header: list[str] | None = None
+    for line, fields in _lines(path, content, delimiter):
+        if header is None:
+            if isinstance(fields, BadRow):
+                raise BenchError(f"{path}: line {line}, the header, is {fields}")
+            header = fields
+        elif isinstance(fields, BadRow):
+            yield line, fields
+        elif len(fields) != len(header):
+            yield line, BadRow("unparsable")
+        else:
+            yield line, dict(zip(header, fields, strict=True))
+
+
+def _lines(path: Path, content: bytes, delimiter: str) -> Iterator[tuple[int, list[str] | BadRow]]:
     csv.field_size_limit(sys.maxsize)  # by default a field of 128 KiB is an error
     # bytes that are not UTF-8 pass through as surrogates, so that one bad line does not spoil the file
     text = content.decode(errors="surrogateescape").removeprefix("\ufeff")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    header: list[str] | None = None
+    first = True
     while True:
         line = reader.line_num + 1
         try:
@@ -175,22 +196,14 @@ def _table(path: Path, content: bytes, delimiter: str) -> Iterator[NumberedRow]:
         except StopIteration:
             return
         except csv.Error as error:
-            if header is None or "unexpected end of data" in str(error):  # it would swallow the rest of the file
+            if first or "unexpected end of data" in str(error):  # it would swallow the rest of the file
                 raise BenchError(f"{path}: line {line}: {error} (a quote that is never closed?)") from error
             yield line, BadRow("unparsable")
             continue
         if not fields:
             continue
-        if header is None:
-            if not is_utf8("".join(fields)):
-                raise BenchError(f"{path}: line {line}, the header, is not UTF-8")
-            header = fields
-        elif not is_utf8("".join(fields)):
-            yield line, BadRow("not UTF-8")
-        elif len(fields) != len(header):
-            yield line, BadRow("unparsable")
-        else:
-            yield line, dict(zip(header, fields, strict=True))
+        first = False
+        yield line, fields if is_utf8("".join(fields)) else BadRow("not UTF-8")
 
 
 def is_utf8(text: str) -> bool:

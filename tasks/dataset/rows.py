@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +14,10 @@ from bench.encoding import text_of
 from bench.errors import BenchError, nearest
 from tasks.dataset.reading import BadRow, NumberedRow, is_utf8
 
-COLUMNS = ("prompt", "chosen", "rejected", "completion", "quality", "messages")
+COLUMNS = ("prompt", "chosen", "rejected", "completion", "quality", "messages", "text")
 EXPECTED = (
     "prompt, chosen, rejected (or chosen and rejected as whole dialogues); prompt, completion; messages; "
-    "conversations, chosen, rejected; instruction, input, output"
+    "conversations, chosen, rejected; instruction, input, output; text"
 )
 ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant", "system": "system"}
 HUMAN, ASSISTANT = "\n\nHuman:", "\n\nAssistant:"
@@ -35,11 +36,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Limits:
-    """The longest texts that are kept, in characters, and the most rows; None for no limit."""
+    """The longest texts that are kept, in characters, and the most rows; None for no limit.
+
+    Where plain texts are cut: how many words make the prompt, and at most how many of the rest the completion.
+    """
 
     prompt: int | None = None
     completion: int | None = None
     rows: int | None = None
+    prompt_words: int = 8
+    completion_words: int | None = None
 
 
 def parse(
@@ -93,7 +99,13 @@ def find_columns(source: object, found: Sequence[str], given: Mapping[str, Seque
         if "output" in found:
             names.setdefault("completion", ["output"])
     pair = names.keys() & {"chosen", "rejected"}
-    if len(pair) == 1 or not (pair or "messages" in names or names.keys() >= {"prompt", "completion"}):
+    whole = pair or "messages" in names or names.keys() >= {"prompt", "completion"}
+    text = [column for column in found if column.lower() == "text"][:1]
+    # many data sets in another shape have a text beside it: it counts if mapped, or if there is nothing else
+    if "text" in given or (text and not whole):
+        return {"text": given.get("text", text)} | {name: names[name] for name in ("quality",) if name in names}
+    names.pop("text", None)
+    if len(pair) == 1 or not whole:
         free = [column for column in found if not any(column in columns for columns in names.values())]
         guesses = [
             f" — is {close[0]!r} meant as {name!r}?"
@@ -109,6 +121,8 @@ def find_columns(source: object, found: Sequence[str], given: Mapping[str, Seque
 
 def parse_row(fields: Mapping[str, Any], names: Mapping[str, Sequence[str]], limits: Limits) -> Row:
     """One raw row as a `Row`; raises `BadRow` with the reason where it is not a good one."""
+    if "text" in names:
+        return _parse_text(plain(str(_value(fields, names, "text"))), _quality(fields, names), limits)
     # TRL's unpaired format: an answer that is labelled unwanted is no demonstration
     if fields.get("label") is False:
         raise BadRow("label is false")
@@ -138,6 +152,21 @@ def parse_row(fields: Mapping[str, Any], names: Mapping[str, Sequence[str]], lim
     if limits.completion is not None and max(len(text_of(a)) for a in answers.values()) > limits.completion:
         raise BadRow(f"completion longer than {limits.completion} characters")
     return Row(prompt, **answers, quality=_quality(fields, names))
+
+
+def plain(text: str) -> str:
+    """A text from the web without its line breaks in HTML (``<br />``)."""
+    return re.sub(r"\s*(<br\s*/?>\s*)+", " ", text).strip()
+
+
+def _parse_text(text: str, quality: float | None, limits: Limits) -> Row:
+    """The first words of a text as the prompt and what follows, with its leading space, as the completion."""
+    ends = [word.end() for word in re.finditer(r"\S+", text)]
+    n = limits.prompt_words
+    if len(ends) <= n:
+        raise BadRow(f"text of no more than {n} words")
+    last = len(text) if limits.completion_words is None else ends[min(n + limits.completion_words, len(ends)) - 1]
+    return Row(text[: ends[n - 1]], completion=text[ends[n - 1] : last], quality=quality)
 
 
 def _value(fields: Mapping[str, Any], names: Mapping[str, Sequence[str]], name: str) -> Any:

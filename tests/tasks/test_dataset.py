@@ -362,7 +362,7 @@ def test_settings_are_the_same_before_and_after_reading(tmp_path: Path) -> None:
 
 
 def test_the_class_is_imported_without_heavy_libraries() -> None:
-    heavy = "torch transformers datasets pandas pyarrow numpy jinja2"
+    heavy = "torch transformers datasets pandas pyarrow scipy jinja2"
     code = f"import sys, tasks.dataset; print([m for m in {heavy.split()} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -518,7 +518,7 @@ def test_a_missing_file_is_named_with_the_nearest_that_exists(tmp_path: Path, wa
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([{"text": "a", "stars": 5}], "found the columns text, stars — expected one of: prompt, chosen"),
+        ([{"body": "a", "stars": 5}], "found the columns body, stars — expected one of: prompt, chosen"),
         ([{"promt": "a", "completion": "b"}], "is 'promt' meant as 'prompt'"),
         ([{"prompt": "a", "choosen": "b", "rejected": "c"}], "is 'choosen' meant as 'chosen'"),
         ([{"prompt": "a", "chosen": "b", "completion": "c"}], "found the columns prompt, chosen, completion"),
