@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from bench.policy import Policy
     from bench.workbench import Workbench
@@ -159,6 +160,16 @@ class Task(Plugin):
     def probes(self) -> list[Probe]:
         """Multiple-choice questions, for calibration. Independent of any seed."""
         raise NotImplementedError(f"task {self.name} has no probes")
+
+    def enumerated(
+        self, model: PreTrainedModel, reference: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+    ) -> dict[str, Any]:
+        """Every completion of a few held-out prompts, where a world is that small: makes exact measures possible.
+
+        Columns, one row per completion: `exact_prompt` (the prompt's number), `exact_logp` and `exact_reference_logp`
+        (log-probabilities under `model` and `reference` at temperature 1, nats), `exact_gold`.
+        """
+        return {}
 
     def report(self) -> dict[str, int]:
         """Rows set aside while reading, by reason. Empty for worlds that are generated."""

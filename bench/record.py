@@ -98,7 +98,7 @@ def make_record(
         if role in infos
     }
     if "reward_model" in reward_model:
-        measures["reward_model_accuracy"] = reward_model["reward_model"].get("accuracy_heldout")
+        measures |= infos["reward_model"].get("measures", {})
     counted = {
         name: sum(int(info.get(name, 0)) for role, info in infos.items() if role not in ("judge", "reference"))
         for name in ("tokens_sampled", "tokens_trained", "reward_model_calls", "gold_labels")

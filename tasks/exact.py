@@ -6,14 +6,18 @@ it. Tensors are float64, log-probabilities and entropies in nats, one entry per 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from bench.contracts import Completion, Prompt
 from bench.encoding import decode_completions, encode_prompt
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -90,6 +94,31 @@ def enumerate_completions(
         prefixes, prefix_logp = grown[~over], logp.flatten()[~over]
     model.train(was_training)
     return Exact(prompt, prompt_ids, sequences, torch.cat(logps), tokenizer)
+
+
+def both_enumerated(
+    model: PreTrainedModel,
+    reference: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[Prompt],
+    max_new_tokens: int,
+    gold: Callable[[Exact], list[float]],
+) -> dict[str, NDArray[np.float64]]:
+    """The columns of `bench.Task.enumerated`: all completions of `prompts` under two models of one vocabulary.
+
+    gold: the rewards of all completions of one prompt.
+    """
+    columns: dict[str, list[NDArray[np.float64]]] = {
+        "exact_prompt": [], "exact_logp": [], "exact_reference_logp": [], "exact_gold": []
+    }  # fmt: skip
+    for number, prompt in enumerate(prompts):
+        mine = enumerate_completions(model, tokenizer, prompt, max_new_tokens)
+        theirs = enumerate_completions(reference, tokenizer, prompt, max_new_tokens)
+        columns["exact_prompt"].append(np.full(len(mine.completion_ids), number))
+        columns["exact_logp"].append(mine.logp.numpy())
+        columns["exact_reference_logp"].append(theirs.logp.numpy())
+        columns["exact_gold"].append(np.array(gold(mine)))
+    return {name: np.concatenate(parts) for name, parts in columns.items()}
 
 
 def expected_reward(logp: Tensor, rewards: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from bench.encoding import text_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 SYMBOLS = tuple("abcdefghijklmnop")
 LENGTH = 3  # symbols of the longest completion
@@ -26,6 +27,7 @@ STOPS = (0.1, 0.2, 1.0)  # probability that a string of the corpus ends after it
 CHAIN, CORPUS, DEMONSTRATIONS, REFERENCES, PROBES = 0, 1, 2, 4, 5
 
 CHOICES, QUESTIONS = 4, 10_240
+ENUMERATED = 1  # test prompts that exact measures sum over: a second each
 
 
 class Strings(Annotated):
@@ -97,6 +99,22 @@ class Strings(Annotated):
         """`first`, `second` and `third`: what each place is worth, in [−1, 1]."""
         rows = _scores(prompts, completions)
         return {name: [row[i] for row in rows] for i, name in enumerate(("first", "second", "third"))}
+
+    def enumerated(
+        self, model: PreTrainedModel, reference: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+    ) -> dict[str, Any]:
+        """All 111,150 completions of the first test prompt."""
+        from tasks.exact import Exact, both_enumerated
+
+        words = [f" {word}" for word in tokenizer.convert_ids_to_tokens(range(len(tokenizer)))]
+        words[tokenizer.eos_token_id] = ""
+
+        def gold(exact: Exact) -> list[float]:  # `exact.completions` says the same and takes a second to decode
+            prompt = text_of(exact.prompt)
+            return [sum(score(prompt, "".join([words[i] for i in ids]))) / LENGTH for ids in exact.completion_ids]
+
+        prompts = _prompts("test")[:ENUMERATED]
+        return both_enumerated(model, reference, tokenizer, prompts, self.max_completion_tokens, gold)
 
     def probes(self) -> list[Probe]:
         """10,240 questions on the 64 test prompts: which of four symbols comes next?"""

@@ -12,90 +12,34 @@ beside them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import softmax
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp, softmax
 from scipy.stats import norm
 
-from bench.contracts import Probe
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from bench.measures.checks import numbers
 
 Array = NDArray[np.float64]
 BINS = 10
 
 
-def choice_probabilities(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, probes: Sequence[Probe], batch_size: int
-) -> list[Array]:
-    """The model's probability of each choice, one array of shape (choices,) per probe, each summing to 1.
-
-    A choice's weight is the product of its tokens' probabilities given the query, EOS not included,
-    normalised over the choices. No length normalisation: longer choices have less weight, as they have in the
-    model. Where every choice is one token, each distinct query runs once.
-    """
-    # records are read (tables, plots) without torch
-    from bench.measures.scoring import completion_logits, token_logprobs
-
-    heads = _encode_each(tokenizer, {probe.query for probe in probes})
-    texts = {probe.query + choice for probe in probes for choice in probe.choices}
-    wholes = _encode_each(tokenizer, texts)
-    split = [[_split(heads[p.query], wholes[p.query + choice]) for choice in p.choices] for p in probes]
-
-    # the choices asked for after each context; where all are one token, one run of it serves them all
-    wanted: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
-    for context, choice in {pair for row in split for pair in row}:
-        wanted.setdefault(context, []).append(choice)
-    logp: dict[tuple[tuple[int, ...], tuple[int, ...]], float] = {}
-
-    single = [context for context, choices in wanted.items() if all(len(c) == 1 for c in choices)]
-    for batch in completion_logits(model, single, [(0,)] * len(single), batch_size):
-        contexts = [single[row] for row in batch.rows]
-        pairs = [(i, context, c) for i, context in enumerate(contexts) for c in wanted[context]]
-        rows, tokens = [i for i, _, _ in pairs], [c[0] for _, _, c in pairs]
-        values = batch.logits[:, 0].log_softmax(-1)[rows, tokens].tolist()
-        logp.update(zip([(context, c) for _, context, c in pairs], values, strict=True))
-
-    rest = [(context, c) for context in wanted.keys() - set(single) for c in wanted[context]]
-    for batch in completion_logits(model, [x for x, _ in rest], [c for _, c in rest], batch_size):
-        sums = token_logprobs(batch.logits, batch.tokens).double().masked_fill(~batch.mask, 0.0).sum(1)
-        logp.update(zip([rest[row] for row in batch.rows], sums.tolist(), strict=True))
-
-    return [softmax(np.array([logp[pair] for pair in row])) for row in split]
-
-
-def _encode_each(tokenizer: PreTrainedTokenizerBase, texts: set[str]) -> dict[str, tuple[int, ...]]:
-    ordered = sorted(texts)
-    encoded = tokenizer(ordered)["input_ids"]
-    eos = tokenizer.eos_token_id  # some tokenizers end every text in it
-    return {t: tuple(ids[:-1] if ids[-1] == eos else ids) for t, ids in zip(ordered, encoded, strict=True)}
-
-
-def _split(head: tuple[int, ...], whole: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The choice starts where the tokens of query and whole diverge, as in `bench.encoding`."""
-    start = next((i for i, (a, b) in enumerate(zip(head, whole, strict=False)) if a != b), len(head))
-    if start >= len(whole):
-        raise ValueError("a choice adds no token to its query")
-    return whole[:start], whole[start:]
-
-
 # -- entries -------------------------------------------------------------------------------------------
 
 
-def every_choice(probabilities: Sequence[Array], answers: Sequence[int]) -> tuple[Array, Array]:
+def every_choice(probabilities: Sequence[ArrayLike], answers: Sequence[int]) -> tuple[Array, Array]:
     """Confidences and outcomes of the event *every choice*: one entry per question and choice."""
-    right = [np.arange(len(p)) == a for p, a in zip(probabilities, answers, strict=True)]
-    return np.concatenate(probabilities), np.concatenate(right).astype(float)
+    right = [np.arange(len(p)) == a for p, a in zip(_rows(probabilities), answers, strict=True)]
+    return np.concatenate(_rows(probabilities)), np.concatenate(right).astype(float)
 
 
-def top_choice(probabilities: Sequence[Array], answers: Sequence[int]) -> tuple[Array, Array]:
+def top_choice(probabilities: Sequence[ArrayLike], answers: Sequence[int]) -> tuple[Array, Array]:
     """Confidences and outcomes of the event *top choice*: one entry per question (the first of equals)."""
-    top = [int(p.argmax()) for p in probabilities]
-    confidences = np.array([p[i] for p, i in zip(probabilities, top, strict=True)])
+    rows = _rows(probabilities)
+    top = [int(p.argmax()) for p in rows]
+    confidences = np.array([p[i] for p, i in zip(rows, top, strict=True)])
     return confidences, np.equal(top, answers).astype(float)
 
 
@@ -126,7 +70,7 @@ def debiased_ece(confidences: ArrayLike, outcomes: ArrayLike, bins: int = BINS) 
     & Ma 2019 remove the bias of the *squared* error, whose root, cut off at 0, is again biased upwards near 0
     (measured: 0.003). Equal confidences always share a bin, so there may be fewer bins than asked for.
     """
-    p = np.asarray(confidences, dtype=float)
+    p = numbers(confidences, "confidences")
     edges = np.unique(np.quantile(p, np.linspace(0, 1, bins + 1)))
     b = _bins(p, outcomes, np.digitize(p, edges[1:-1]))
     error = np.maximum(b.error, 1e-12)
@@ -134,13 +78,13 @@ def debiased_ece(confidences: ArrayLike, outcomes: ArrayLike, bins: int = BINS) 
     return float(np.sum(b.count * error * (z * (2 * norm.cdf(z) - 1) - 2 * norm.pdf(z))) / np.sum(b.count))
 
 
-def exact_calibration_error(probabilities: Sequence[Array], posteriors: Sequence[ArrayLike]) -> float:
+def exact_calibration_error(probabilities: Sequence[ArrayLike], posteriors: Sequence[ArrayLike]) -> float:
     """Mean over all questions and choices of |p − true posterior|; in [0, 1], lower is better.
 
-    Needs no outcomes and has no sampling noise of theirs. It is an upper bound on the calibration error
-    (Jensen): a model can be calibrated and yet know less than the posterior does.
+    Needs no outcomes and has no sampling noise of theirs. Trap: an upper bound on the calibration error (Jensen): a
+    model can be calibrated and yet know less than the posterior does.
     """
-    return float(np.mean(np.abs(np.concatenate(probabilities) - np.concatenate([np.asarray(q) for q in posteriors]))))
+    return float(np.mean(np.abs(np.concatenate(_rows(probabilities)) - np.concatenate(_rows(posteriors)))))
 
 
 def brier(confidences: ArrayLike, outcomes: ArrayLike) -> float:
@@ -148,7 +92,7 @@ def brier(confidences: ArrayLike, outcomes: ArrayLike) -> float:
 
     Over *every choice* this is Brier's sum per question divided by the number of choices.
     """
-    return float(np.mean((np.asarray(confidences, dtype=float) - np.asarray(outcomes, dtype=float)) ** 2))
+    return float(np.mean((numbers(confidences, "confidences") - numbers(outcomes, "outcomes")) ** 2))
 
 
 def brier_decomposition(confidences: ArrayLike, outcomes: ArrayLike, bins: int = BINS) -> dict[str, float]:
@@ -158,7 +102,7 @@ def brier_decomposition(confidences: ArrayLike, outcomes: ArrayLike, bins: int =
     the last is what binning hides: the variance of confidences within bins less twice their covariance with
     outcomes (Stephenson, Coelho & Jolliffe 2008). Reliability: lower is better; resolution: higher.
     """
-    p, y = np.asarray(confidences, dtype=float), np.asarray(outcomes, dtype=float)
+    p, y = numbers(confidences, "confidences"), numbers(outcomes, "outcomes")
     b = _bins(p, y, _equal_width(p, bins))
     share = b.count / len(p)
     reliability = float(np.sum(share * b.gap**2))
@@ -175,35 +119,164 @@ def brier_decomposition(confidences: ArrayLike, outcomes: ArrayLike, bins: int =
     }
 
 
-def nll(probabilities: Sequence[Array], answers: Sequence[int]) -> float:
+def nll(probabilities: Sequence[ArrayLike], answers: Sequence[int]) -> float:
     """Mean −log p(right choice) over questions.
 
     Nats, lower is better, a proper score. A probability that underflowed counts as the least double.
     """
-    p = np.array([row[a] for row, a in zip(probabilities, answers, strict=True)])
+    p = np.array([row[a] for row, a in zip(_rows(probabilities), answers, strict=True)])
     return float(-np.mean(np.log(np.maximum(p, np.finfo(float).tiny))))
 
 
-def evaluate_probes(probabilities: Sequence[Array], probes: Sequence[Probe]) -> dict[str, float]:
-    """All measures on probes, by the names of `bench.measures.MEASURES`.
+def ece_every_choice(probabilities: Sequence[ArrayLike], answers: Sequence[int]) -> float:
+    """ECE over 10 equal-width bins, every choice an entry: what GPT-4's figure 8 shows. In [0, 1].
 
-    `ece_exact` is there only where every probe has a posterior.
+    `probabilities`: one row per question, over its choices; `answers`: the right ones' places. Trap: sampling noise
+    alone gives a calibrated model 0.03 at 2,000 questions and 0.01 at 10,000.
     """
-    answers = [probe.answer for probe in probes]
-    entries, top = every_choice(probabilities, answers), top_choice(probabilities, answers)
-    measures = {
-        "ece_all": expected_calibration_error(*entries),
-        "ece_top": expected_calibration_error(*top),
-        "ece_debiased": debiased_ece(*entries),
-        "brier": brier(*entries),
-        "probe_nll": nll(probabilities, answers),
-        "probe_accuracy": float(np.mean(top[1])),
-        "probe_count": float(len(probes)),
-    }
-    posteriors = [probe.posterior for probe in probes if probe.posterior is not None]
-    if len(posteriors) == len(probes):
-        measures["ece_exact"] = exact_calibration_error(probabilities, posteriors)
-    return measures
+    return expected_calibration_error(*every_choice(probabilities, answers))
+
+
+def ece_top_choice(probabilities: Sequence[ArrayLike], answers: Sequence[int]) -> float:
+    """ECE over 10 equal-width bins, the most probable choice of each question alone (Guo et al. 2017). In [0, 1].
+
+    Columns as in `ece_every_choice`. Trap: as there, and says nothing of the choices that are not on top.
+    """
+    return expected_calibration_error(*top_choice(probabilities, answers))
+
+
+def ece_debiased(probabilities: Sequence[ArrayLike], answers: Sequence[int]) -> float:
+    """Debiased ECE over 10 equal-mass bins, every choice an entry; the primary measure, see `debiased_ece`.
+
+    0 for a calibrated model on average, and so sometimes negative. Columns as in `ece_every_choice`. Trap: no proper
+    score (a model that always answers with base rates is calibrated): read it with Brier and NLL, and with N.
+    """
+    return debiased_ece(*every_choice(probabilities, answers))
+
+
+def ece_scaled(probabilities: Sequence[ArrayLike], answers: Sequence[int]) -> float:
+    """`ece_debiased` on every second question, after one temperature was fitted on the others (Guo et al. 2017, eq. 9).
+
+    What is left when mere over- or under-confidence is taken out. NaN for fewer than two questions. Trap: half of the
+    questions, so noisier than `ece_debiased`.
+    """
+    if len(answers) < 2:
+        return float("nan")
+    scaled = at_temperature(probabilities[1::2], fit_temperature(probabilities[0::2], answers[0::2]))
+    return ece_debiased(scaled, answers[1::2])
+
+
+def probe_temperature(probabilities: Sequence[ArrayLike], answers: Sequence[int]) -> float:
+    """The temperature that fits best, by NLL over all questions: above 1 the model is over-confident, below 1 under.
+
+    Trap: where every answer is right, or wrong, any fit runs away: it is kept between 0.05 and 20, and a value there
+    says just that.
+    """
+    return fit_temperature(probabilities, answers)
+
+
+def brier_score(probabilities: Sequence[ArrayLike], answers: Sequence[int]) -> float:
+    """Mean (probability − outcome)² over all choices of all questions; in [0, 1]; a proper score (Brier 1950).
+
+    Brier's sum per question divided by its number of choices. Trap: mixes calibration with knowledge, see its parts.
+    """
+    return brier(*every_choice(probabilities, answers))
+
+
+def brier_reliability(probabilities: Sequence[ArrayLike], answers: Sequence[int]) -> float:
+    """The part of Brier's score that miscalibration costs: Σ_b (n_b/N) gap_b² over 10 equal-width bins (Murphy 1973).
+
+    Trap: biased upwards by noise, as any plain binned error is.
+    """
+    return brier_decomposition(*every_choice(probabilities, answers))["reliability"]
+
+
+def brier_resolution(probabilities: Sequence[ArrayLike], answers: Sequence[int]) -> float:
+    """The part of Brier's score that knowledge earns: variance of the outcome rate between bins (Murphy 1973).
+
+    brier = reliability − resolution + uncertainty + what binning hides. Trap: compares only on the same questions.
+    """
+    return brier_decomposition(*every_choice(probabilities, answers))["resolution"]
+
+
+def answer_nll(probabilities: Sequence[ArrayLike], answers: Sequence[int]) -> float:
+    """Mean −log p(right choice) over questions; nats, a proper score.
+
+    Trap: one confident mistake can outweigh all else; a probability that underflowed counts as the least double (708
+    nats).
+    """
+    return nll(_rows(probabilities), answers)
+
+
+def accuracy(probabilities: Sequence[ArrayLike], answers: Sequence[int]) -> float:
+    """How often the most probable choice (the first of equals) is the right one.
+
+    Trap: where the world itself is random, even the true posterior stays below 1.
+    """
+    return float(np.mean(top_choice(probabilities, answers)[1]))
+
+
+def count(answers: Sequence[int]) -> float:
+    """Number of questions. Trap: without it no ECE means anything."""
+    return float(len(answers))
+
+
+def token_ece(token_confidence: ArrayLike, token_correct: ArrayLike) -> float:
+    """Debiased ECE of next-token predictions on held-out reference text: the most probable token, one entry per place.
+
+    (tokens,) each: its probability, and whether it came; equal-mass bins, 0 is best, see `debiased_ece`. Trap: says
+    whether π still predicts the reference's text, which an aligned policy is not asked to do.
+    """
+    return debiased_ece(token_confidence, token_correct)
+
+
+def token_ece_all(entry_confidence: ArrayLike, entry_correct: ArrayLike) -> float:
+    """Debiased ECE of next-token predictions on held-out reference text: every token of probability ≥ 0.01 an entry.
+
+    (entries,) each: the probability, and whether that token came. The bound keeps a large vocabulary from filling
+    every bin with zeros. Trap: tokens that π has given up (below 0.01) are not seen; `kl_forward` and the perplexity
+    see them.
+    """
+    return debiased_ece(entry_confidence, entry_correct)
+
+
+# -- temperature ---------------------------------------------------------------------------------------
+
+
+def at_temperature(probabilities: Sequence[ArrayLike], temperature: float) -> list[Array]:
+    """softmax(log p / temperature) of each row."""
+    return [softmax(row / temperature) for row in _log_rows(probabilities)]
+
+
+def fit_temperature(probabilities: Sequence[ArrayLike], answers: Sequence[int]) -> float:
+    """The temperature in [0.05, 20] that minimises the mean NLL of the answers (Guo et al. 2017, section 4.2)."""
+    rows = _log_rows(probabilities)
+    table = np.full((len(rows), max(map(len, rows))), -np.inf)
+    for i, row in enumerate(rows):
+        table[i, : len(row)] = row
+    right = table[np.arange(len(rows)), np.asarray(answers)]
+
+    def loss(log_temperature: float) -> float:
+        scale = np.exp(-log_temperature)
+        return float(np.mean(logsumexp(table * scale, axis=1) - right * scale))
+
+    best = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
+    return float(np.exp(best.x))
+
+
+def _log_rows(probabilities: Sequence[ArrayLike]) -> list[Array]:
+    return [np.log(np.maximum(row, np.finfo(float).tiny)) for row in _rows(probabilities)]
+
+
+def _rows(probabilities: Sequence[ArrayLike]) -> list[Array]:
+    if len(probabilities) == 0:
+        raise ValueError("no questions")
+    rows = [np.asarray(row, dtype=float) for row in probabilities]
+    numbers(np.concatenate(rows), "probabilities")
+    return rows
+
+
+# -- what a diagram shows ------------------------------------------------------------------------------
 
 
 def reliability(confidences: ArrayLike, outcomes: ArrayLike, bins: int = BINS) -> pd.DataFrame:
@@ -257,9 +330,12 @@ class _Bins:
 
 
 def _bins(confidences: ArrayLike, outcomes: ArrayLike, member: NDArray[np.int64]) -> _Bins:
-    return _Bins(np.asarray(confidences, dtype=float), np.asarray(outcomes, dtype=float), member)
+    p = numbers(confidences, "confidences")
+    if p.min() < 0 or p.max() > 1 + 1e-9:
+        raise ValueError("a confidence is outside [0, 1]")
+    return _Bins(p, numbers(outcomes, "outcomes"), member)
 
 
 def _equal_width(confidences: ArrayLike, bins: int) -> NDArray[np.int64]:
     """Bin numbers; bins are closed on the left, the last one on both sides."""
-    return np.minimum((np.asarray(confidences, dtype=float) * bins).astype(np.int64), bins - 1)
+    return np.minimum((numbers(confidences, "confidences") * bins).astype(np.int64), bins - 1)

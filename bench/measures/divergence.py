@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from bench.measures.checks import numbers
 from bench.measures.scoring import completion_logits, token_logprobs
 from bench.policy import Samples
 
@@ -95,10 +94,54 @@ def kl_k3(logp: Array, reference_logp: Array) -> Array:
     return np.expm1(log_ratio) - log_ratio
 
 
-def kl_best_of_n_bound(n: int) -> float:
-    """Upper bound log n − (n − 1)/n on KL(best-of-n ‖ π0); nats (Beirami et al. 2024, who show that it is a
-    bound).
+def mean_kl(kl: ArrayLike) -> float:
+    """Mean over completions of Σ_t KL(π(·| y_<t) ‖ π0(·| y_<t)), y sampled from π: Rao–Blackwellised KL(π ‖ π0).
 
-    Exact only where no two completions tie; far too large where few outcomes are likely.
+    Nats per completion, π first; the sum runs over the completion's tokens up to and including EOS, prompt and padding
+    left out. Unbiased, ≥ 0, of no larger variance than k1 (Amini, Vieira & Cotterell 2025). Infinite where π0 excludes
+    what π allows. Trap: samples drawn at another temperature, or truncated, bias it; its gradient is not KL's gradient.
     """
-    return math.log(n) - (n - 1) / n
+    return float(numbers(kl, "KLs", infinite=True).mean())
+
+
+def mean_kl_k1(logp: ArrayLike, reference_logp: ArrayLike) -> float:
+    """Mean of k1 = −log r, r = π0(y)/π(y), y sampled from π: plain Monte Carlo KL(π ‖ π0) (Schulman 2020).
+
+    Nats per completion; unbiased. Trap: noisy, and negative for single completions.
+    """
+    return float(kl_k1(*_logps(logp, reference_logp)).mean())
+
+
+def mean_kl_k3(logp: ArrayLike, reference_logp: ArrayLike) -> float:
+    """Mean of k3 = r − 1 − log r, r = π0(y)/π(y), y sampled from π (Schulman 2020).
+
+    Nats per completion; unbiased, ≥ 0. Trap: r has mean 1 under π but a heavy tail; beyond a few nats a sample mean all
+    but never sees it and comes out one nat low, with a huge variance where it does. Infinite where r overflows.
+    """
+    with np.errstate(over="ignore"):
+        return float(kl_k3(*_logps(logp, reference_logp)).mean())
+
+
+def mean_forward_kl(kl_forward: ArrayLike) -> float:
+    """Mean over π0's samples of Σ_t KL(π0(·| y_<t) ‖ π(·| y_<t)): Rao–Blackwellised KL(π0 ‖ π), π0 first.
+
+    Nats per completion; unbiased, ≥ 0, infinite where π excludes what π0 allows. Large where π no longer says what π0
+    says (modes it dropped), which KL(π ‖ π0) hardly sees. Trap: it is not what a KL penalty bounds.
+    """
+    return float(numbers(kl_forward, "KLs", infinite=True).mean())
+
+
+def best_of_n_bound(n: ArrayLike) -> float:
+    """Upper bound log n − (n − 1)/n on KL(best-of-n ‖ π0), nats (Beirami et al. 2024, who show that it is a bound).
+
+    `n`: completions drawn, one entry per prompt (the mean is returned), or one number. Trap: exact only where no two
+    completions tie; far too large where few outcomes are likely.
+    """
+    drawn = numbers(n, "counts")
+    if (drawn < 1).any():
+        raise ValueError("best of fewer than one completion")
+    return float(np.mean(np.log(drawn) - (drawn - 1) / drawn))
+
+
+def _logps(logp: ArrayLike, reference_logp: ArrayLike) -> tuple[Array, Array]:
+    return numbers(logp, "log-probabilities"), numbers(reference_logp, "log-probabilities under π0")

@@ -1,15 +1,18 @@
-"""Perplexity of completions given their prompts."""
+"""Given texts under a model: their likelihood and perplexity, and how well its next-token probabilities hold."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from numpy.typing import ArrayLike, NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bench.contracts import Completion, Prompt
 from bench.encoding import encode
+from bench.measures.checks import numbers
 from bench.measures.scoring import completion_logits, token_logprobs
 
 Array = NDArray[np.float64]
@@ -38,11 +41,86 @@ def token_nll(
     return nll, tokens
 
 
-def perplexity(nll: Array, tokens: Array) -> float:
-    """exp(Σ nll / Σ tokens): token-weighted, never a mean of per-text means.
+class NextTokens(NamedTuple):
+    """What a model says of the tokens of given texts.
 
-    Lower is better on reference text. On a policy's own samples, with nll = −`reference_logp` of
-    `bench.measures.divergence`, it says how odd they look to π0; there it falls when the policy collapses
-    onto one likely text, so it is no measure of quality on its own.
+    nll, tokens: per text, (texts,): Σ_t −log p(y_t) in nats, and its number of tokens, EOS included.
+    token_confidence, token_correct: per token, (tokens,): the largest next-token probability, and whether that token
+    came. entry_confidence, entry_correct: one entry per place and token whose probability is at least `LIKELY` (at
+    most 100 a
+        place), (entries,): that probability, and whether that token came.
     """
-    return float(np.exp(np.sum(nll) / np.sum(tokens)))
+
+    nll: Array
+    tokens: Array
+    token_confidence: Array
+    token_correct: Array
+    entry_confidence: Array
+    entry_correct: Array
+
+
+LIKELY = 0.01
+
+
+def next_tokens(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[Prompt],
+    completions: Sequence[Completion],
+    batch_size: int,
+) -> NextTokens:
+    """Run `model` over completions given their prompts, each text one window as in `token_nll`."""
+    encoded = [encode(tokenizer, p, c) for p, c in zip(prompts, completions, strict=True)]
+    nll, tokens = np.zeros(len(encoded)), np.zeros(len(encoded))
+    parts: list[list[Array]] = [[], [], [], []]
+    for batch in completion_logits(model, [p for p, _ in encoded], [c for _, c in encoded], batch_size):
+        logp = token_logprobs(batch.logits, batch.tokens).double().masked_fill(~batch.mask, 0.0)
+        nll[batch.rows] = -logp.sum(1).cpu().numpy()
+        tokens[batch.rows] = batch.mask.sum(1).cpu().numpy()
+        probabilities = batch.logits[batch.mask].softmax(-1)  # (tokens, vocabulary)
+        actual = batch.tokens[batch.mask]
+        confidence, top = probabilities.max(-1)
+        place, token = torch.nonzero(probabilities >= LIKELY, as_tuple=True)
+        columns = (confidence, top == actual, probabilities[place, token], token == actual[place])
+        for part, column in zip(parts, columns, strict=True):
+            part.append(column.double().cpu().numpy())
+    return NextTokens(nll, tokens, *(np.concatenate(part) if part else np.zeros(0) for part in parts))
+
+
+def perplexity(reference_nll: ArrayLike, reference_tokens: ArrayLike) -> float:
+    """exp(Σ NLL / Σ tokens) of π on held-out reference completions given their prompts, EOS included.
+
+    `reference_nll` (nats, summed over a text's tokens) and `reference_tokens`: (texts,) each. Token-weighted, never a
+    mean of per-text means; each text is one window with its whole prompt as context, no stride. Trap: compares only
+    models of one tokenizer.
+    """
+    tokens = numbers(reference_tokens, "token counts").sum()
+    if tokens <= 0:
+        raise ValueError("no tokens")
+    with np.errstate(over="ignore"):
+        return float(np.exp(numbers(reference_nll, "NLLs", infinite=True).sum() / tokens))
+
+
+def perplexity_of_samples(reference_logp: ArrayLike, length: ArrayLike) -> float:
+    """exp(−Σ log π0 / Σ length) of π0 on π's own samples: how odd they look to π0; token-weighted.
+
+    `reference_logp` (nats, summed over a completion's tokens, EOS included) and `length`: (completions,) each. Trap:
+    falls when π collapses onto one likely text, so it is no measure of quality on its own.
+    """
+    return perplexity(-np.asarray(reference_logp, dtype=float), length)
+
+
+def surprising_share(
+    reference_logp: ArrayLike, length: ArrayLike, reference_sample_logp: ArrayLike, reference_sample_length: ArrayLike
+) -> float:
+    """Share of π's completions that π0 finds odder than 99 % of its own: NLL per token beyond that percentile.
+
+    −`reference_logp`/`length` of π's samples against the 99th percentile of the same for π0's samples on the same
+    prompts; (completions,) each. About 0.01 for π0 itself. Trap: a policy that repeats one likely text has none; and
+    a percentile from a few hundred samples is itself rough.
+    """
+    own = numbers(reference_sample_logp, "log-probabilities of π0's samples") / numbers(
+        reference_sample_length, "lengths"
+    )
+    mine = numbers(reference_logp, "log-probabilities under π0") / numbers(length, "lengths")
+    return float(np.mean(-mine > np.quantile(-own, 0.99)))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bench.measures.checks import numbers
+
 
 def outcomes(mine: ArrayLike, theirs: ArrayLike, tie_band: float) -> NDArray[np.str_]:
     """``"win"``, ``"tie"`` (|mine − theirs| ≤ tie_band) or ``"loss"`` for each pair of scores: (pairs,).
@@ -12,9 +14,7 @@ def outcomes(mine: ArrayLike, theirs: ArrayLike, tie_band: float) -> NDArray[np.
     Raises:
         ValueError: a score is not a finite number, which would otherwise count as a loss.
     """
-    difference = np.asarray(mine, dtype=float) - np.asarray(theirs, dtype=float)
-    if not np.isfinite(difference).all():
-        raise ValueError("a judge's score is not finite")
+    difference = numbers(mine, "judge's scores") - numbers(theirs, "judge's scores of π0")
     return np.select([np.abs(difference) <= tie_band, difference > 0], ["tie", "win"], "loss")
 
 
@@ -24,9 +24,56 @@ def win_tie_loss(mine: ArrayLike, theirs: ArrayLike, tie_band: float) -> tuple[i
     return int((result == "win").sum()), int((result == "tie").sum()), int((result == "loss").sum())
 
 
+def win_share(judge: ArrayLike, reference_judge: ArrayLike, *, tie_band: float = 0.0) -> float:
+    """Share of completions that the judge scores above π0's completion of the same prompt by more than `tie_band`.
+
+    `judge`, `reference_judge`: scores, (completions,) each. Trap: means little without the ties beside it.
+    """
+    return _share("win", judge, reference_judge, tie_band)
+
+
+def tie_share(judge: ArrayLike, reference_judge: ArrayLike, *, tie_band: float = 0.0) -> float:
+    """Share of completions whose score lies within `tie_band` of that of π0's completion of the same prompt.
+
+    Trap: the band, in the judge's unit, must be fixed before looking.
+    """
+    return _share("tie", judge, reference_judge, tie_band)
+
+
+def loss_share(judge: ArrayLike, reference_judge: ArrayLike, *, tie_band: float = 0.0) -> float:
+    """Share of completions that the judge scores below π0's completion of the same prompt by more than `tie_band`.
+
+    Trap: means little without the ties beside it.
+    """
+    return _share("loss", judge, reference_judge, tie_band)
+
+
+def win_rate_of_scores(judge: ArrayLike, reference_judge: ArrayLike, *, tie_band: float = 0.0) -> float:
+    """(wins + ½ ties) / N against π0's completions of the same prompts; ½ is no difference, all ties too.
+
+    Trap: an odd judge, or longer texts, can win: read it with the judge's name and the lengths beside it.
+    """
+    return win_rate(*win_tie_loss(judge, reference_judge, tie_band))
+
+
+def mean_logp(logp: ArrayLike) -> float:
+    """Mean log-probability that π gives to given completions, EOS included; nats per completion.
+
+    Of held-out preference pairs, chosen and rejected apart. Trap: methods that widen the margin between the two, as DPO
+    does, may lower both; what is lost has gone to completions that nobody compared.
+    """
+    return float(numbers(logp, "log-probabilities").mean())
+
+
 def win_rate(win: float, tie: float, loss: float) -> float:
     """(wins + ½ ties) / N, from counts or shares; higher is better, ½ is no difference.
 
     Trap: an odd judge, or longer texts, can win: read it with the judge's name and the lengths beside it.
     """
+    if win + tie + loss <= 0:
+        raise ValueError("no comparisons")
     return (win + tie / 2) / (win + tie + loss)
+
+
+def _share(outcome: str, mine: ArrayLike, theirs: ArrayLike, tie_band: float) -> float:
+    return float(np.mean(outcomes(mine, theirs, tie_band) == outcome))

@@ -1,9 +1,28 @@
-"""Rewards on a scale that can be compared."""
+"""Rewards: their mean and spread, and a scale on which they can be compared."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from bench.measures.checks import numbers
+
+
+def mean(values: ArrayLike) -> float:
+    """Arithmetic mean over completions, one value each: (completions,).
+
+    Trap: several completions of one prompt are not independent; an interval has to resample prompts, and seeds.
+    """
+    return float(numbers(values).mean())
+
+
+def standard_deviation(values: ArrayLike) -> float:
+    """Standard deviation over all completions (ddof = 1): (completions,). NaN for a single one.
+
+    Trap: it mixes the spread between prompts with that between the completions of one prompt.
+    """
+    array = numbers(values)
+    return float(array.std(ddof=1)) if len(array) > 1 else float("nan")
 
 
 def standardise(values: ArrayLike, reference: ArrayLike) -> NDArray[np.float64]:
@@ -13,8 +32,8 @@ def standardise(values: ArrayLike, reference: ArrayLike) -> NDArray[np.float64]:
     NaN where π0's samples all have the same reward. Trap: a reward model is identified only up to a shift per
     prompt, so the same prompts must stand behind both.
     """
-    base = np.asarray(reference, dtype=float)
-    return standardise_by(values, float(base.mean()), float(base.std(ddof=1)))
+    base = numbers(reference, "rewards of π0")
+    return standardise_by(values, float(base.mean()), standard_deviation(base))
 
 
 def standardise_by(values: ArrayLike, mean: float, sd: float) -> NDArray[np.float64]:

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     from bench.contracts import Prompt
 
-    from bench.contracts import Probe
-
 
 def run(job: Job) -> dict[str, Any]:
     """Write ``completions.parquet`` and ``probes.parquet``; return the measures."""
@@ -81,9 +79,10 @@ def sample_columns(frame: pd.DataFrame, reference: pd.DataFrame) -> dict[str, An
 
     A column that holds nothing is not known (gold without a gold reward, log-probabilities without a model).
     """
-    own = frame[["logp", "reference_logp", "kl", "entropy", "length", "finished", "proxy", "gold", "judge"]]
-    theirs = reference[["proxy", "gold", "judge"]].add_prefix("reference_")
-    known = {name: values.to_numpy(dtype=float) for name, values in [*own.items(), *theirs.items()] if values.notna().any()}
+    rewards = ["proxy", "gold", "judge"]
+    columns = [frame[name] for name in ("logp", "reference_logp", "kl", "entropy", "length", "finished", *rewards)]
+    columns += [reference[name].rename(f"reference_{name}") for name in rewards]
+    known: dict[str, Any] = {str(each.name): each.to_numpy(dtype=float) for each in columns if each.notna().any()}
     return known | {
         "reference_sample_logp": reference["reference_logp"].to_numpy(),
         "reference_sample_length": reference["length"].to_numpy(),
@@ -94,7 +93,7 @@ def sample_columns(frame: pd.DataFrame, reference: pd.DataFrame) -> dict[str, An
 
 def part_measures(frame: pd.DataFrame, reference: pd.DataFrame) -> dict[str, float]:
     """Mean and standard deviation of each part of the gold reward, of π's samples and of π0's."""
-    measures = {}
+    measures: dict[str, float] = {}
     for part in (name for name in frame.columns if name.startswith("gold_")):
         for name, values in ((part, frame[part]), (f"reference_{part}", reference[part])):
             measures |= {name: mean(values), f"{name}_sd": standard_deviation(values)}
@@ -110,8 +109,12 @@ def forward_kl(
     settings: Evaluation,
 ) -> NDArray[np.float64]:
     """KL(π0 ‖ π), summed over the tokens of each of π0's own samples; nats."""
-    prompt_ids = [ids for ids in (encode_prompt(job.tokenizer, p) for p in prompts) for _ in range(settings.samples)]
-    samples = Samples(prompt_ids=prompt_ids, completion_ids=[list(map(int, ids)) for ids in reference["completion_ids"]])
+    repeated = [prompt for prompt in prompts for _ in range(settings.samples)]
+    samples = Samples(
+        prompts=repeated,
+        prompt_ids=[encode_prompt(job.tokenizer, prompt) for prompt in repeated],
+        completion_ids=[list(map(int, ids)) for ids in reference["completion_ids"]],
+    )
     return sequence_scores(reference_model, model, samples, BATCH)["kl"]
 
 

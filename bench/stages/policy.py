@@ -59,7 +59,8 @@ class Curve:
         samples = policy.sample(self.prompts, self.seed, self.settings.temperature)
         frame = self.scorer.frame(samples, policy.model)
         point = {name: float(frame[name].mean()) for name in ("kl", "proxy", "gold", "judge", "length")}
-        point["entropy"] = token_entropy(frame["entropy"].to_numpy(), frame["length"].to_numpy())
+        if policy.model is not None:
+            point["entropy"] = token_entropy(frame["entropy"].to_numpy(), frame["length"].to_numpy())
         point["perplexity_samples"] = perplexity(-frame["reference_logp"].to_numpy(), frame["length"].to_numpy())
         self.points.append({"step": step, **point})
         self.seconds += time.perf_counter() - started

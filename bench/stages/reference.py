@@ -40,5 +40,6 @@ def run(job: Job) -> dict[str, Any]:
     )
     frame = scorer.frame(samples, scorer.reference)
     frame.insert(0, "completion", pd.Series(samples.completions, dtype=object))
+    frame.insert(1, "completion_ids", pd.Series(samples.completion_ids, dtype=object))
     frame.to_parquet(job.directory / "samples.parquet")
     return {"tokens_sampled": int(frame["length"].sum()), "judge": scorer.judge, "prompts": len(prompts)}

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from trl import RewardConfig, RewardTrainer
 
 from bench.errors import BenchError
+from bench.measures.reward_model import pair_accuracy, pair_ece, pair_nll
 from bench.models import load_classifier
 from bench.reward import RewardModel
 from bench.settings import RewardModelStage
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def run(job: Job) -> dict[str, Any]:
-    """Write the reward model; report its accuracy on pairs it has not seen."""
+    """Write the reward model; report its accuracy, calibration and NLL on pairs it has not seen."""
     settings = RewardModelStage(**job.spec["settings"])
     own, other = ("train", "heldout") if job.spec["split"] == "train" else ("heldout", "train")
     pairs = job.pairs(own)
@@ -47,20 +49,25 @@ def run(job: Job) -> dict[str, Any]:
     module.save_pretrained(job.directory)
     scorer = RewardModel(module, job.tokenizer)
     history = trainer.state.log_history
+    seen, unseen = quality(scorer, pairs), quality(scorer, job.pairs(other))
     return {
         "tokens_trained": int(max((entry.get("num_tokens", 0) for entry in history), default=0)),
-        "accuracy_train": accuracy(scorer, pairs),
-        "accuracy_heldout": accuracy(scorer, job.pairs(other)),
+        "accuracy_train": seen.get("reward_model_accuracy"),
+        "accuracy_heldout": unseen.get("reward_model_accuracy"),
+        "measures": unseen,
         "pairs": len(pairs),
         "pairs_heldout": len(job.pairs(other)),
     }
 
 
-def accuracy(reward_model: RewardModel, pairs: Dataset) -> float | None:
-    """Share of pairs whose chosen completion scores higher (a tie counts half); None without pairs."""
+def quality(reward_model: RewardModel, pairs: Dataset) -> dict[str, float]:
+    """Accuracy, calibration error and NLL on `pairs`, by the names of `bench.measures`; nothing without pairs."""
     if len(pairs) == 0:
-        return None
-    chosen = reward_model(pairs["prompt"], pairs["chosen"])
-    rejected = reward_model(pairs["prompt"], pairs["rejected"])
-    wins = [1.0 if c > r else 0.5 if c == r else 0.0 for c, r in zip(chosen, rejected, strict=True)]
-    return sum(wins) / len(wins)
+        return {}
+    chosen = np.array(reward_model(pairs["prompt"], pairs["chosen"]))
+    rejected = np.array(reward_model(pairs["prompt"], pairs["rejected"]))
+    return {
+        "reward_model_accuracy": pair_accuracy(chosen, rejected),
+        "reward_model_ece": pair_ece(chosen, rejected),
+        "reward_model_nll": pair_nll(chosen, rejected),
+    }

@@ -7,13 +7,10 @@ import pytest
 import torch
 
 from bench.contracts import Probe
-from bench.measures import MEASURES
 from bench.measures.calibration import (
     brier,
     brier_decomposition,
-    choice_probabilities,
     debiased_ece,
-    evaluate_probes,
     every_choice,
     exact_calibration_error,
     expected_calibration_error,
@@ -22,6 +19,7 @@ from bench.measures.calibration import (
     top_choice,
     wilson_interval,
 )
+from bench.measures.choices import choice_probabilities
 from bench.models import bpe_tokenizer, tiny_model, word_tokenizer
 from bench.settings import TinyModel
 
@@ -116,16 +114,6 @@ def test_reliability_has_counts_and_intervals_that_hold_the_accuracy():
     low, high = wilson_interval(np.array([0.0]), np.array([10.0]))
     assert low[0] == pytest.approx(0, abs=1e-12)
     assert high[0] == pytest.approx(1.959964**2 / (10 + 1.959964**2))
-
-
-def test_evaluate_probes_names_are_registered():
-    probabilities, posteriors, answers = simulated(0, 200, 3)
-    rows = list(zip(answers, posteriors, strict=True))
-    measures = evaluate_probes(probabilities, [Probe("q", ("a", "b", "c"), a, tuple(q)) for a, q in rows])
-    assert measures.keys() <= MEASURES.keys()
-    assert measures["ece_exact"] == pytest.approx(0, abs=1e-12)
-    assert measures["probe_count"] == 200
-    assert "ece_exact" not in evaluate_probes(probabilities, [Probe("q", ("a", "b", "c"), a) for a in answers])
 
 
 @pytest.fixture(scope="module")

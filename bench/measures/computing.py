@@ -1,0 +1,71 @@
+"""From columns to measures: each is computed by the function that the registry names, and by nothing else."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any
+
+from bench.errors import BenchError
+from bench.measures import (
+    MEASURES,
+    MeasureInfo,
+    calibration,
+    divergence,
+    diversity,
+    frontier,
+    optimality,
+    perplexity,
+    preference,
+    reward,
+    reward_model,
+)
+
+# imported by name, so that a stage's key sees them
+MODULES: dict[str, ModuleType] = {
+    module.__name__.rpartition(".")[2]: module
+    for module in (
+        reward,
+        divergence,
+        perplexity,
+        diversity,
+        calibration,
+        preference,
+        reward_model,
+        optimality,
+        frontier,
+    )
+}
+
+
+def function_of(info: MeasureInfo) -> Callable[..., float]:
+    """The pure function that defines the measure."""
+    module, _, name = info.function.partition(".")
+    function: Callable[..., float] = getattr(MODULES[module], name)
+    return function
+
+
+def compute(columns: Mapping[str, Any], **settings: float) -> dict[str, float]:
+    """Every measure whose columns are all there, by name.
+
+    Args:
+        columns: values by column name; what is not known is simply left out.
+        settings: keyword arguments of measures (`tie_band`); each goes to those that take it.
+
+    Raises:
+        BenchError: a column is empty or holds what is no finite number, by the measure's name.
+    """
+    measures: dict[str, float] = {}
+    for info in MEASURES.values():
+        if all(column in columns for column in info.columns):
+            function = function_of(info)
+            known = inspect.signature(function).parameters
+            try:
+                measures[info.name] = function(
+                    *(columns[column] for column in info.columns),
+                    **{name: value for name, value in settings.items() if name in known},
+                )
+            except ValueError as error:
+                raise BenchError(f"measure {info.name}: {error}") from error
+    return measures
