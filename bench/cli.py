@@ -1,4 +1,4 @@
-"""The command line: `bench run`, `bench list`, `bench table`, `bench plot`."""
+"""The command line: `bench run`, `bench list`, `bench table`, `bench judge`, `bench plot`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ app = typer.Typer(
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A folder of records, e.g. results/quickstart.")]
 Plugins = Annotated[
-    list[Path] | None, typer.Option("--plugin", metavar="FILE", help="A Python file with methods or tasks.")
+    list[Path] | None, typer.Option("--plugin", metavar="FILE", help="A Python file with methods, tasks or judges.")
+]
+StoreFolder = Annotated[
+    Path | None,
+    typer.Option("--store", metavar="DIR", help="Folder for artifacts. [default: $BENCH_STORE or results/.store]"),
 ]
 
 
@@ -45,10 +49,7 @@ def run(
         ),
     ] = None,
     plugin: Plugins = None,
-    store: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder for artifacts. [default: $BENCH_STORE or results/.store]"),
-    ] = None,
+    store: StoreFolder = None,
 ) -> None:
     """Run a matrix and print its table.
 
@@ -78,7 +79,7 @@ def run(
 
 @app.command("list")
 def list_all(plugin: Plugins = None) -> None:
-    """Show methods, tasks, measures and matrices, one line each."""
+    """Show methods, tasks, judges, measures and matrices, one line each."""
     from bench import plugins
     from bench.matrix import builtin_matrices
     from bench.measures import MEASURES
@@ -87,6 +88,7 @@ def list_all(plugin: Plugins = None) -> None:
     sections = {
         "methods": {name: cls.summary() for name, cls in plugins.methods(files).items()},
         "tasks": {name: cls.summary() for name, cls in plugins.tasks(files).items()},
+        "judges": {name: cls.summary() for name, cls in plugins.judges(files).items()},
         "measures": {name: measure.description for name, measure in MEASURES.items()},
         "matrices": builtin_matrices(),
     }
@@ -101,9 +103,48 @@ def list_all(plugin: Plugins = None) -> None:
 
 @app.command()
 def table(run: RunArgument) -> None:
-    """Print a run's table, and write it as Markdown, CSV and LaTeX beside the records."""
-    for file in _print_table(run):
+    """Print a run's table and its win rates, and write both as Markdown, CSV and LaTeX beside the records."""
+    from bench.analysis.loading import load_run
+    from bench.analysis.winrate_tables import render_win_rates, write_win_rates
+
+    files = _print_table(run)
+    frames = load_run(run)
+    render_win_rates(frames)
+    for file in [*files, *write_win_rates(frames, run / "tables")]:
         print(f"wrote {_short(file)}")
+
+
+@app.command()
+def judge(
+    run: RunArgument,
+    judge: Annotated[str, typer.Option(metavar="NAME", help="gold, reward_model, chat, or a plug-in's own.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting of the judge, e.g. url=http://localhost:8000/v1."),
+    ] = None,
+    plugin: Plugins = None,
+    store: StoreFolder = None,
+) -> None:
+    """Have a judge compare every two arms of a run, and each with π0, on the same prompts; print the win rates.
+
+    What a judge answered is kept in the store and not asked again.
+    """
+    from bench.analysis.loading import load_run
+    from bench.analysis.winrate_tables import render_win_rates
+    from bench.judging import describe, judge_run, make_judge
+    from bench.progress import PlainReporter
+    from bench.runner import store_at
+
+    chosen = make_judge(judge, settings or (), plugin or ())
+    reporter, label = PlainReporter(), f"judge {describe(chosen)}"
+    reporter.stage_started(label)
+    try:
+        judge_run(run, chosen, store_at(store), lambda done, total: reporter.stage_progress(label, done, total))
+    except KeyboardInterrupt:
+        print("\nbench: stopped; the same command carries on where this one ended", file=sys.stderr)
+        raise typer.Exit(130) from None
+    render_win_rates(load_run(run))
+    print(f"wrote {_short(run / 'comparisons.parquet')}")
 
 
 @app.command()

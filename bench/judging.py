@@ -7,7 +7,7 @@ import hashlib
 import inspect
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,37 @@ import pandas as pd
 from bench.analysis.comparisons import FILE, Comparisons, by_score, entrants_of, fingerprint, pair_up, tie_band
 from bench.analysis.loading import load_run
 from bench.contracts import Judge
-from bench.errors import BenchError
+from bench.errors import BenchError, nearest
 from bench.judges import ScoringJudge
+from bench.plugins import find_judge
 from bench.store import Store
+from bench.validation import Source
 
 BATCH = 256  # questions between two times that answers are written down
 Question = tuple[Any, Any, Any]
 """A prompt and two completions."""
+
+
+def make_judge(name: str, assignments: Iterable[str] = (), plugins: Iterable[Path] = ()) -> Judge:
+    """The judge called `name` with settings from ``KEY=VALUE`` texts, their values written as in YAML.
+
+    Raises:
+        BenchError: no such judge or setting, or a value it does not take, with the nearest valid name.
+    """
+    import yaml
+
+    cls = find_judge(name, plugins)
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or key in values:
+            problem = "is there twice" if equals else "is not KEY=VALUE"
+            raise BenchError(f"--set {assignment!r}: {key!r} {problem}{nearest(key, cls.model_fields)}")
+        try:
+            values[key] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            values[key] = text
+    return Source("--set", Path.cwd()).settings((), cls, values, f"judge {name!r}")
 
 
 def judge_run(

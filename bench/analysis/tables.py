@@ -228,12 +228,13 @@ def latex(caption: str, frame: pd.DataFrame, lines: list[str]) -> str:
 
 
 _LATEX = {"±": "$\\pm$", "≤": "$\\le$", "↑": "$\\uparrow$", "↓": "$\\downarrow$", "→": "$\\to$", "−": "$-$"}
-_LATEX |= {"·": "$\\cdot$", "√": "$\\surd$", "\\": "\\textbackslash{}", "^": "\\^{}", "~": "\\~{}"}
+_LATEX |= {"·": "$\\cdot$", "√": "$\\surd$", "≈": "$\\approx$", "½": "$\\frac12$", "π": "$\\pi$"}
+_LATEX |= {"\\": "\\textbackslash{}", "^": "\\^{}", "~": "\\~{}"}
 
 
 def _cell(text: str) -> str:
     lines = [_escape(line) for line in text.split("\n")]
-    return lines[0] if len(lines) == 1 else r"\shortstack[r]{" + r" \\ ".join(lines) + "}"
+    return lines[0] if len(lines) == 1 else r"\shortstack[r]{" + r" \\{} ".join(lines) + "}"
 
 
 def _escape(text: str) -> str:

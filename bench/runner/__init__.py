@@ -79,8 +79,12 @@ def run(
     if jobs is not None and jobs < 1:
         raise BenchError(f"jobs: {jobs} is not a number of processes — the least is 1")
     directory = Path(out) if out is not None else RESULTS / matrix.name
-    root = Path(store or os.environ.get("BENCH_STORE") or RESULTS / ".store")
-    return _Running(matrix, directory.absolute(), Store(root), jobs, reporter or Reporter()).run(only)
+    return _Running(matrix, directory.absolute(), store_at(store), jobs, reporter or Reporter()).run(only)
+
+
+def store_at(folder: str | Path | None = None) -> Store:
+    """The store in `folder`; in ``$BENCH_STORE``, or else ``results/.store``, by default."""
+    return Store(Path(folder or os.environ.get("BENCH_STORE") or RESULTS / ".store"))
 
 
 class _Running:
@@ -179,4 +183,4 @@ def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-__all__ = ["OK", "RESULTS", "RUN_FILE", "Run", "run"]
+__all__ = ["OK", "RESULTS", "RUN_FILE", "Run", "run", "store_at"]

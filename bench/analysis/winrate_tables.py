@@ -1,0 +1,139 @@
+"""Win rates of all arms against all others as people read them: on the terminal, in Markdown, CSV and LaTeX."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from bench.analysis.comparisons import REFERENCE, Comparisons, comparisons
+from bench.analysis.loading import RunFrames
+from bench.analysis.statistics import Interval
+from bench.analysis.tables import interval_text, latex, markdown, print_frame, wide_console
+from bench.analysis.winrates import intransitive, ratings, win_rates
+
+
+@dataclass(frozen=True)
+class Tournament:
+    """All comparisons of one task and model.
+
+    Attributes:
+        said: the comparisons, of this task and model alone.
+        rates: see `win_rates`.
+        ratings: see `winrates.ratings`; the anchor is the SFT policy, π0, or the first arm.
+    """
+
+    task: str
+    model: str
+    said: Comparisons
+    rates: pd.DataFrame
+    ratings: pd.DataFrame
+    anchor: str
+
+
+def tournaments(run: RunFrames) -> list[Tournament]:
+    """One for each task and model that has comparisons."""
+    said = comparisons(run)
+    if said is None:
+        return []
+    is_sft = run.records["method"] == "sft"
+    found = []
+    for (task, model), rows in said.rows.groupby(["task", "model"], sort=False):
+        arms = list(dict.fromkeys([*rows["first"], *rows["second"]]))
+        sft = {*run.records.loc[is_sft, "arm"], REFERENCE}
+        anchor = next((arm for arm in arms if arm in sft), arms[0])
+        own = Comparisons(rows, said.judge, said.stale)
+        found.append(Tournament(str(task), str(model), own, win_rates(rows), ratings(rows, anchor), anchor))
+    return found
+
+
+def table_of(tournament: Tournament) -> pd.DataFrame:
+    """Texts: one row per arm, best first; its rating, its length, and a column for each opponent."""
+    rates = tournament.rates.set_index(["first", "second"])
+    order = tournament.ratings["arm"].tolist()
+    length = tournament.rates.groupby("first")["first_length"].mean()
+    rows = []
+    for arm, rating, low, high in tournament.ratings[["arm", "rating", "low", "high"]].to_numpy().tolist():
+        bounds = f"\n[{low:.2f}, {high:.2f}]" if math.isfinite(low) else ""
+        row = {"row against column": arm, "rating (logits)": f"{rating:.2f}{bounds}", "tokens": f"{length[arm]:.1f}"}
+        for other in order:
+            row[other] = _cell(rates.loc[(arm, other)]) if (arm, other) in rates.index else "·"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def notes_on(tournament: Tournament) -> Iterator[str]:
+    """What the reader of the table has to know, one line each."""
+    rows, rates = tournament.said.rows, tournament.rates
+    if tournament.said.stale:
+        yield "The completions were made anew since these were judged: run `bench judge` again."
+    yield f"Judge: {tournament.said.judge}. Completions of the same prompt, task, model and seed are compared."
+    several = (
+        "± half of the 95 % interval over seeds and prompts" if rates["seeds"].max() > 1 else "one seed: no intervals"
+    )
+    yield f"Win rate: (wins + ½ ties) / N, {several}; beneath it win / tie / loss in %."
+    yield "≈: the win rate on pairs of about the same length (at most 2 tokens or 10 % apart)."
+    yield f"Rating: Bradley–Terry, {tournament.anchor} = 0; who is ahead by 1 wins 73 %. [95 % interval]"
+    yield f"{len(rates) // 2} pairs of arms: the intervals are not widened for their number."
+    unparsable, total = int(rows["verdict"].isna().sum()), len(rows)
+    if unparsable:
+        yield f"Unparsable: {unparsable:,} of {total:,} comparisons ({unparsable / total:.1%}); they are in no rate."
+    if "forward" in rows:
+        both = rows.dropna(subset=["forward", "backward"])
+        changed = float((both["forward"] != both["backward"]).mean()) if len(both) else math.nan
+        yield f"Asked in both orders; {changed:.1%} of the answers changed with the order, which makes a tie."
+    triples = intransitive(rates)
+    for triple in triples:
+        circle = " > ".join([*triple.arms, triple.arms[0]])
+        doubt = "every interval excludes ½" if triple.certain else "not every interval excludes ½"
+        yield f"Intransitive: {circle} ({', '.join(f'{rate:.2f}' for rate in triple.rates)}; {doubt})."
+    if not triples:
+        yield "No intransitive triple: no three arms beat each other in a circle."
+
+
+def render_win_rates(run: RunFrames, console: Console | None = None) -> None:
+    """Print one table per task and model with its notes; nothing where nobody could judge."""
+    console = console or wide_console()
+    for each in tournaments(run):
+        print_frame(f"{each.task} · {each.model}: win rates", table_of(each), console)
+        for line in notes_on(each):
+            console.print(line, style="dim", markup=False, highlight=False)
+        console.print()
+
+
+def write_win_rates(run: RunFrames, directory: str | Path) -> list[Path]:
+    """Write ``winrates.md``, ``winrates.tex``, ``winrates.csv`` and ``ratings.csv`` (plain numbers)."""
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    parts, tex, rates, rated = [], [], [], []
+    for each in tournaments(run):
+        title, frame, lines = f"{each.task} · {each.model}: win rates", table_of(each), list(notes_on(each))
+        parts += [f"## {title}", markdown(frame), "\n".join(f"- {line}" for line in lines)]
+        tex.append(latex(title, frame, lines))
+        rates.append(each.rates)
+        rated.append(each.ratings.assign(task=each.task, model=each.model))
+    if not rates:
+        return []
+    texts = {
+        "winrates.md": "\n\n".join(parts) + "\n",
+        "winrates.tex": "\n".join(tex) + "\n",
+        "winrates.csv": pd.concat(rates).to_csv(index=False, lineterminator="\n"),
+        "ratings.csv": pd.concat(rated).to_csv(index=False, lineterminator="\n"),
+    }
+    for name, text in texts.items():
+        (directory / name).write_text(text, encoding="utf-8")
+    return [directory / name for name in texts]
+
+
+def _cell(pair: pd.Series) -> str:
+    judged = pair["win"] + pair["tie"] + pair["loss"]
+    if not judged:
+        return "unparsable"
+    rate = interval_text(Interval(pair["rate"], pair["low"], pair["high"], pair["seeds"]), pair["seeds"])
+    shares = " / ".join(f"{100 * pair[name] / judged:.0f}" for name in ("win", "tie", "loss"))
+    matched = f"≈ {pair['matched']:.2f}" if math.isfinite(pair["matched"]) else "≈ none"
+    return f"{rate}\n{shares}\n{matched}"
