@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError, Diverged, Skipped
+from bench.source import source_digest
 from bench.stages.graph import INFO
 from bench.store import Store
 
@@ -161,6 +162,9 @@ def _run_stage(job: dict[str, Any], store: Store, directory: Path, emit: Emit) -
         except Diverged as divergence:
             traceback.print_exc()
             info = {"diverged": str(divergence), "step": divergence.step}
+    # this process read the source after the key was made from it; under that key nothing else may be kept
+    if source_digest(map(Path, job["spec"]["sources"])) != job["spec"]["source_digest"]:
+        raise BenchError("the source was changed while this ran: run again")
     info["seconds"] = time.perf_counter() - started
     info["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MAXRSS_PER_MB
     (directory / INFO).write_text(json.dumps(info, indent=1), encoding="utf-8")

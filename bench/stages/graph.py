@@ -96,7 +96,9 @@ def stages_of(cell: Cell, matrix: Matrix, device: str) -> dict[str, Stage]:
         if not task.has_gold:
             models["judge"] = stage("reward_model", training, "judge ", settings=options, split="heldout")
     evaluation = matrix.evaluation.model_dump(mode="json")
-    scorers: dict[str, Stage] = {role: models[role] for role in ("base", "sft", "reward_model", "judge") if role in models}
+    scorers: dict[str, Stage] = {
+        role: models[role] for role in ("base", "sft", "reward_model", "judge") if role in models
+    }
     reference = stage("reference", scorers, settings=evaluation)
     arm = f"{cell.arm.label} "
     method = named(cell.arm.method)
@@ -124,16 +126,17 @@ def _keyed(
     task: Task,
     sources: list[Path],
 ) -> Stage:
+    digest = source_digest(sources)
     identity = {
         "kind": kind,
         "spec": {name: value for name, value in spec.items() if name != "plugins"},
         "data": task.content_digest(),
         "parents": {role: parent.key for role, parent in sorted(parents.items())},
-        "source": source_digest(sources),
+        "source": digest,
         "libraries": library_versions(),
     }
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
-    return Stage(kind, label, spec, parents, key)
+    return Stage(kind, label, spec | {"sources": [*map(str, sources)], "source_digest": digest}, parents, key)
 
 
 def _file(plugin: type[Plugin]) -> Path:

@@ -213,3 +213,25 @@ def test_two_runs_on_one_store_do_not_harm_each_other(tmp_path):
         _, err = process.communicate(timeout=120)
         assert process.returncode == 0, err
     assert comparable(tmp_path / "one") == comparable(tmp_path / "two")
+
+
+def test_source_that_changes_during_a_run_never_enters_the_store_under_the_old_key(tmp_path):
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text(
+        "import time\nfrom bench import Method\nclass Slow(Method):\n    def train(self, workbench):\n"
+        "        (workbench.checkpoints.parents[1] / 'started').touch()\n        time.sleep(3)\n"
+        "        return workbench.policy(workbench.sft_model())\n"
+    )
+    file = tmp_path / "toy.yaml"
+    file.write_text(json.dumps(matrix("slow") | {"plugins": [str(WORLD), str(plugin)]}))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.cli", "run", str(file), "--store", str(tmp_path / "store"), "--out", str(tmp_path)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_for((tmp_path / "store" / "started").exists)
+    plugin.write_text(plugin.read_text().replace("sleep(3)", "sleep(0)"))
+    assert process.wait(timeout=60) == 1
+    (record,) = records(tmp_path).values()
+    assert "source was changed" in record["reason"]
+    assert not (tmp_path / "store" / "policy").exists()
