@@ -106,7 +106,7 @@ class Strings(Annotated):
         """All 111,150 completions of the first test prompt."""
         from tasks.exact import Exact, both_enumerated
 
-        words = [f" {word}" for word in tokenizer.convert_ids_to_tokens(range(len(tokenizer)))]
+        words = [word.replace("▁", " ") for word in tokenizer.convert_ids_to_tokens(range(len(tokenizer)))]
         words[tokenizer.eos_token_id] = ""
 
         def gold(exact: Exact) -> list[float]:  # `exact.completions` says the same and takes a second to decode
