@@ -27,9 +27,9 @@ from bench.stages.scoring import BATCH, Scorer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from bench.contracts import Prompt
+    from bench.contracts import Probe, Prompt
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -59,11 +59,15 @@ def run(job: Job) -> dict[str, Any]:
     job.progress(2, 3)
 
     columns = sample_columns(frame, reference)
+    set_aside: dict[str, int] = {}
     if policy.model is not None:
         columns["kl_forward"] = forward_kl(policy.model, scorer.reference, job, prompts, reference, settings)
         columns |= reference_columns(job, policy.model, settings) | pair_columns(job, policy.model, settings)
         if job.task.has_probes:
-            columns |= probe_columns(job, policy.model, settings)
+            asked = job.task.probes()[: settings.probes]
+            probes = fitting(asked, job.tokenizer, context_length(policy.model))
+            set_aside["questions longer than the model's context"] = len(asked) - len(probes)
+            columns |= probe_columns(job, policy.model, probes) if probes else {}
         columns |= job.task.enumerated(policy.model, scorer.reference, job.tokenizer)
     measures = compute(columns, tie_band=settings.tie_band) | part_measures(frame, reference)
     if policy.kl_bound is not None:
@@ -71,7 +75,7 @@ def run(job: Job) -> dict[str, Any]:
     job.progress(3, 3)
     # what the stages before spent goes along, so that a record needs nothing but this artifact
     before = {role: json.loads((folder / INFO).read_text()) for role, folder in job.parents.items()}
-    return {"measures": measures, "judge": scorer.judge, "before": before}
+    return {"measures": measures, "judge": scorer.judge, "before": before, "set_aside": set_aside}
 
 
 def sample_columns(frame: pd.DataFrame, reference: pd.DataFrame) -> dict[str, Any]:
@@ -142,9 +146,17 @@ def pair_columns(job: Job, model: PreTrainedModel, settings: Evaluation) -> dict
     }
 
 
-def probe_columns(job: Job, model: PreTrainedModel, settings: Evaluation) -> dict[str, Any]:
+def fitting(probes: list[Probe], tokenizer: PreTrainedTokenizerBase, context: int) -> list[Probe]:
+    """The questions that a model of `context` tokens can take with every one of their choices."""
+    # a token is at least one byte, so that only long texts have to be counted
+    texts = {probe.query + choice for probe in probes for choice in probe.choices}
+    long = sorted(text for text in texts if len(text.encode()) >= context)
+    lengths = dict(zip(long, map(len, tokenizer(long)["input_ids"] if long else []), strict=True))
+    return [probe for probe in probes if all(lengths.get(probe.query + c, 0) <= context for c in probe.choices)]
+
+
+def probe_columns(job: Job, model: PreTrainedModel, probes: list[Probe]) -> dict[str, Any]:
     """The model's answers to multiple-choice questions; writes every one."""
-    probes = job.task.probes()[: settings.probes]
     probabilities = choice_probabilities(model, job.tokenizer, probes, BATCH)
     rows = [
         {
