@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bench.contracts import Completion, Field, Method, Probe, Prompt, Task
+from bench.contracts import Completion, Field, Probe, Prompt, Task
 from bench.errors import BenchError, Diverged
+from bench.method import Method
 from bench.policy import ModelPolicy, Policy, Samples
 from bench.workbench import Workbench
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.contracts import Method, Task
+from bench.contracts import Task
 from bench.errors import BenchError, nearest
+from bench.method import Method
 from bench.settings import Evaluation, Stages, TinyModel
 
 _ONLY = ("task", "model", "arm", "method", "seed")

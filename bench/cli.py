@@ -68,7 +68,8 @@ def run(
         print("\nbench: stopped; the same command carries on where this one ended", file=sys.stderr)
         raise typer.Exit(130) from None
     cells = ", ".join(f"{count} {status}" for status, count in sorted(done.counts.items()))
-    trained = f"{done.built} stages run" if done.built else "nothing to run: the store had everything"
+    complete = not done.built and not done.counts.get("failed")
+    trained = "nothing to run: the store had everything" if complete else f"{done.built} stages run"
     print(f"\n{sum(done.counts.values())} cells ({cells}) in {elapsed(started)}; {trained}.\n")
     _print_table(done.directory)
     print(f"\nRecords: {_short(done.directory)}   Plots: bench plot {_short(done.directory)}")

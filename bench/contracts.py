@@ -1,7 +1,7 @@
-"""What a method, a task and a judge are. Everything else in the bench is built on these.
+"""What a task and a judge are, and what they share with a method (`bench.method`). All else is built on these.
 
-A method's or a task's fields are its settings: typed, bounded, described. Both are frozen pydantic models, so an
-unknown or ill-typed setting is refused where it is named.
+Their fields are their settings: typed, bounded, described. They are frozen pydantic models, so an unknown or ill-typed
+setting is refused where it is named.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import re
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,19 +18,14 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from bench.policy import Policy
-    from bench.workbench import Workbench
 
-__all__ = ["Completion", "Field", "Judge", "Method", "Probe", "Prompt", "Settings", "Task"]
+__all__ = ["Completion", "Field", "Judge", "Probe", "Prompt", "Settings", "Task"]
 
 Message: TypeAlias = dict[str, str]
 Prompt: TypeAlias = str | list[Message]
 """A text, or a conversation in TRL's format: ``[{"role": "user", "content": …}, …]``."""
 Completion: TypeAlias = str | list[Message]
 """What follows a prompt: a text, or one assistant message in a list where the prompt is a conversation."""
-
-STAGES = ("preferences", "reward_model")
-"""The shared stages that a method may name in `needs`. The base and the SFT model exist for every cell."""
 
 
 def snake_case(name: str) -> str:
@@ -59,33 +53,6 @@ class Plugin(Settings):
     def summary(cls) -> str:
         """The first line of the class's docstring."""
         return (cls.__doc__ or "").strip().partition("\n")[0]
-
-
-class Method(Plugin):
-    """A way to turn the SFT model π0 (or the base model) into a policy.
-
-    Subclasses declare their hyper-parameters as fields and write one function, `train`.
-
-    `needs` names the shared stages that must exist before `train` is called: any of ``"preferences"`` and
-    ``"reward_model"``. The base model, the SFT model (the reference π0), prompts and demonstrations are always there.
-    """
-
-    needs: ClassVar[set[str]] = set()
-
-    @abstractmethod
-    def train(self, workbench: Workbench) -> Policy:
-        """Return the policy. All randomness comes from `workbench.seed`."""
-
-    def load(self, workbench: Workbench, directory: Path) -> Policy:
-        """Restore from `directory` what `Policy.save` wrote there.
-
-        A policy with a model needs nothing more than this default; one that works at decoding time overrides it.
-        """
-        return workbench.load_policy(directory)
-
-    def unfit_for(self, task: Task) -> str | None:
-        """Why this method cannot run on `task`, or None. A reason makes the cell `skipped`."""
-        return None
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,12 @@ from pydantic import BaseModel
 
 from bench import plugins as finder
 from bench.cells import Arm, Cell, Matrix, ModelChoice, TaskChoice, slug
-from bench.contracts import STAGES, Method, Plugin, Task
+from bench.contracts import Plugin, Task
 from bench.errors import BenchError, nearest
+from bench.method import Method
 from bench.settings import Evaluation, Stages, TinyModel
 from bench.validation import Source, mapping_of, quoted
+from bench.workbench import STAGES
 from bench.yaml_positions import Keys, read_yaml
 
 __all__ = [

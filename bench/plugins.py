@@ -14,8 +14,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from bench.contracts import Judge, Method, Plugin, Task
+from bench.contracts import Judge, Plugin, Task
 from bench.errors import BenchError, nearest
+from bench.method import Method
 
 P = TypeVar("P", bound=Plugin)
 

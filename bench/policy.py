@@ -61,7 +61,7 @@ class Policy(ABC):
         temperature: 1 samples the policy itself; anything else biases every estimate of KL and entropy.
         """
 
-    def save(self, directory: Path) -> None:
+    def save(self, directory: Path) -> None:  # noqa: B027 (a policy at decoding time has nothing to save)
         """Write what `Method.load` needs to restore this policy; nothing by default."""
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from bench.errors import Diverged
-
-if TYPE_CHECKING:
-    from bench.workbench import Workbench
 
 
 def training_arguments(directory: Path, seed: int, device: str) -> dict[str, Any]:
@@ -65,7 +63,7 @@ def check_parameters(model: torch.nn.Module, step: int) -> None:
 class ProgressCallback(TrainerCallback):
     """Reports steps to a function of (step, total)."""
 
-    def __init__(self, report: Any) -> None:
+    def __init__(self, report: Callable[[int, int], None]) -> None:
         self.report = report
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -73,37 +71,50 @@ class ProgressCallback(TrainerCallback):
         self.report(state.global_step, state.max_steps)
 
 
-class WorkbenchCallback(FiniteCallback):
-    """Progress, curve, token count and divergence guard for a method that trains with a transformers Trainer."""
+class MethodCallback(FiniteCallback):
+    """Progress, curve, token count and divergence guard for a method that trains with a transformers Trainer.
 
-    def __init__(self, workbench: Workbench) -> None:
-        self.workbench = workbench
+    Args:
+        points: how often, at most, to measure the model beside the start.
+        report: told (step, total).
+        measure: told (the policy's model, step).
+        count: told the tokens trained, once, at the end.
+    """
+
+    def __init__(
+        self,
+        points: int,
+        report: Callable[[int, int], None],
+        measure: Callable[[Any, int], None],
+        count: Callable[[int], None],
+    ) -> None:
+        self.points, self.report, self.measure, self.count = points, report, measure, count
 
     def _measure(self, model: Any, step: int) -> None:
         # a trainer that trains more than the policy (a critic, say) holds the policy as `model.policy`
         policy = getattr(model, "policy", model)
         was_training = policy.training
-        self.workbench.measure(self.workbench.policy(policy.eval()), step)
+        self.measure(policy.eval(), step)
         policy.train(was_training)
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Measure where training starts."""
-        if self.workbench.curve_points and state.global_step == 0:
+        if self.points and state.global_step == 0:
             self._measure(kwargs["model"], 0)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Report the step and, at `measured_steps`, measure the policy."""
         super().on_step_end(args, state, control, **kwargs)
         step, total = state.global_step, state.max_steps
-        self.workbench.progress(step, total)
-        if step in measured_steps(total, self.workbench.curve_points):
+        self.report(step, total)
+        if step in measured_steps(total, self.points):
             self._measure(kwargs["model"], step)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Take over the trainer's own count of tokens."""
+        """Pass on the trainer's own count of tokens."""
         counts = [entry["num_tokens"] for entry in state.log_history if "num_tokens" in entry]
-        self.workbench.cost.tokens_trained += int(max(counts, default=state.num_input_tokens_seen))
+        self.count(int(max(counts, default=state.num_input_tokens_seen)))

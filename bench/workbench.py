@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.contracts import STAGES, Task
+from bench.contracts import Task
 from bench.errors import BenchError
 from bench.policy import ModelPolicy, Policy
 from bench.reward import RewardModel
@@ -15,6 +15,9 @@ from bench.reward import RewardModel
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
+
+STAGES = ("preferences", "reward_model")
+"""The shared stages that a method may name in `needs`. The base and the SFT model exist for every cell."""
 
 
 @dataclass
@@ -133,9 +136,15 @@ class Workbench:
 
     def callbacks(self) -> list[TrainerCallback]:
         """For any transformers Trainer: progress, the training curve, the token count, and a stop at NaN."""
-        from bench.training import WorkbenchCallback
+        from bench.training import MethodCallback
 
-        return [WorkbenchCallback(self)]
+        def measure(model: PreTrainedModel, step: int) -> None:
+            self.measure(self.policy(model), step)
+
+        def count(tokens: int) -> None:
+            self.cost.tokens_trained += tokens
+
+        return [MethodCallback(self.curve_points, self.progress, measure, count)]
 
     def training_arguments(self) -> dict[str, Any]:
         """Keyword arguments for any `TrainingArguments`: seed, device, precision, no tracker, no checkpoints."""

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -105,10 +106,14 @@ def test_the_quickstart_shows_what_the_readme_says_it_shows(tmp_path):
 
 @pytest.mark.slow
 def test_installed_as_a_wheel_it_works_from_another_folder(tmp_path):
-    wheel, site, elsewhere = tmp_path / "wheel", tmp_path / "site", tmp_path / "elsewhere"
+    source, wheel, site, elsewhere = (tmp_path / name for name in ("source", "wheel", "site", "elsewhere"))
     elsewhere.mkdir()
+    for name in ("bench", "methods", "tasks"):
+        shutil.copytree(ROOT / name, source / name)
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, source)
     pip = [sys.executable, "-m", "pip", "-q"]
-    subprocess.run([*pip, "wheel", "--no-deps", "-w", wheel, ROOT], check=True, capture_output=True)
+    subprocess.run([*pip, "wheel", "--no-deps", "-w", wheel, source], check=True, capture_output=True)
     (file,) = wheel.glob("alignment_bench-*.whl")
     subprocess.run([*pip, "install", "--no-deps", "--target", site, file], check=True, capture_output=True)
     where = subprocess.run(

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from bench import plugins
-from bench.contracts import Method, Task
+from bench.contracts import Task
+from bench.method import Method
 from bench.models import load_classifier, load_model, load_tokenizer
 from bench.reward import RewardModel
 

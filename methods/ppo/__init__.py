@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import model_validator
 
-from bench.contracts import Field, Method
+from bench.contracts import Field
+from bench.method import Method
 
 if TYPE_CHECKING:
     from bench.policy import Policy

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from bench.contracts import Field, Method
+from bench.contracts import Field
+from bench.method import Method
 
 if TYPE_CHECKING:
     from bench.policy import Policy

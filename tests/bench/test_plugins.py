@@ -10,8 +10,8 @@ import pytest
 
 import methods as methods_package
 from bench import plugins
-from bench.contracts import Method
 from bench.errors import BenchError
+from bench.method import Method
 
 METHOD = '''
 from bench import Method

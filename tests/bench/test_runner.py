@@ -112,7 +112,8 @@ def test_changing_one_methods_setting_runs_that_methods_cells_alone(first, store
 
 
 def test_cells_that_end_badly_are_records_with_a_reason_and_the_others_go_on(first, store, tmp_path):
-    run = bench.run(matrix("explode", "crash", "die", "hungry", "sneak", "picky", "sft"), out=tmp_path / "bad", store=store)
+    bad = matrix("explode", "crash", "die", "hungry", "sneak", "picky", "sft")
+    run = bench.run(bad, out=tmp_path / "bad", store=store)
     found = {record["cell"]["arm"]: record for record in records(run.directory).values()}
     assert {arm: record["status"] for arm, record in found.items()} == {
         "explode": "diverged",
@@ -132,7 +133,7 @@ def test_cells_that_end_badly_are_records_with_a_reason_and_the_others_go_on(fir
     assert "'reward_model'" in found["sneak"]["reason"]
     assert found["picky"]["reason"] == "it does not like this world"
     assert dict(run.counts) == {"diverged": 1, "failed": 4, "skipped": 1, "ok": 1}
-    again = bench.run(matrix("explode", "crash", "die", "hungry", "sneak", "picky", "sft"), out=tmp_path / "bad2", store=store)
+    again = bench.run(bad, out=tmp_path / "bad2", store=store)
     assert dict(again.counts) == dict(run.counts)
     assert again.built == 0  # a divergence is a result and kept; a failure is tried again
 
@@ -153,9 +154,9 @@ def test_a_damaged_artifact_is_reported_and_made_again(first, tmp_path, capfd):
     assert comparable(after.directory) == comparable(before.directory)
 
 
-def command(tmp_path, *extra):
+def command(tmp_path, *extra, content=None):
     file = tmp_path / "toy.yaml"
-    file.write_text(json.dumps(matrix("base", "dpo", arms={"wait": {"seconds": 2}})))
+    file.write_text(json.dumps(content or matrix("base", "dpo", arms={"wait": {"seconds": 2}})))
     return [sys.executable, "-m", "bench.cli", "run", str(file), "--store", str(tmp_path / "store"), *extra]
 
 
@@ -222,10 +223,8 @@ def test_source_that_changes_during_a_run_never_enters_the_store_under_the_old_k
         "        (workbench.checkpoints.parents[1] / 'started').touch()\n        time.sleep(3)\n"
         "        return workbench.policy(workbench.sft_model())\n"
     )
-    file = tmp_path / "toy.yaml"
-    file.write_text(json.dumps(matrix("slow") | {"plugins": [str(WORLD), str(plugin)]}))
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench.cli", "run", str(file), "--store", str(tmp_path / "store"), "--out", str(tmp_path)],
+        command(tmp_path, "--out", str(tmp_path), content=matrix("slow", plugins=[str(WORLD), str(plugin)])),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -1,0 +1,40 @@
+"""What a method is: its hyper-parameters, and one `train` that returns a policy."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from bench.contracts import Plugin, Task
+
+if TYPE_CHECKING:
+    from bench.policy import Policy
+    from bench.workbench import Workbench
+
+
+class Method(Plugin):
+    """A way to turn the SFT model π0 (or the base model) into a policy.
+
+    Subclasses declare their hyper-parameters as fields and write one function, `train`.
+
+    `needs` names the shared stages that must exist before `train` is called: any of ``"preferences"`` and
+    ``"reward_model"``. The base model, the SFT model (the reference π0), prompts and demonstrations are always there.
+    """
+
+    needs: ClassVar[set[str]] = set()
+
+    @abstractmethod
+    def train(self, workbench: Workbench) -> Policy:
+        """Return the policy. All randomness comes from `workbench.seed`."""
+
+    def load(self, workbench: Workbench, directory: Path) -> Policy:
+        """Restore from `directory` what `Policy.save` wrote there.
+
+        A policy with a model needs nothing more than this default; one that works at decoding time overrides it.
+        """
+        return workbench.load_policy(directory)
+
+    def unfit_for(self, task: Task) -> str | None:
+        """Why this method cannot run on `task`, or None. A reason makes the cell `skipped`."""
+        return None
