@@ -103,13 +103,29 @@ def list_all(plugin: Plugins = None) -> None:
 
 
 @app.command()
-def table(run: RunArgument) -> None:
-    """Print a run's table and its win rates, and write both as Markdown, CSV and LaTeX beside the records."""
+def measures() -> None:
+    """Print the page of all measures, as Markdown: definition, unit, direction and trap of each."""
+    from bench.measures.page import page
+
+    print(page(), end="")
+
+
+@app.command()
+def table(
+    run: RunArgument,
+    against: Annotated[
+        str | None, typer.Option(metavar="ARM", help="Arm to hold the others against. [default: sft, if it is there]")
+    ] = None,
+) -> None:
+    """Print a run's table, its paired differences and its win rates, and write them all beside the records."""
     from bench.analysis.loading import load_run
+    from bench.analysis.paired import write_paired
     from bench.analysis.winrate_tables import render_win_rates, write_win_rates
 
     files = _print_table(run)
     frames = load_run(run)
+    if against or "sft" in set(frames.records["arm"]):
+        files += write_paired(frames, against or "sft", run / "tables")
     render_win_rates(frames)
     for file in [*files, *write_win_rates(frames, run / "tables")]:
         print(f"wrote {_short(file)}")

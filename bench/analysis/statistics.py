@@ -1,15 +1,16 @@
-"""Means with intervals.
+"""Means with intervals, and comparisons of two arms.
 
 Seeds are the unit: what one seed's prompts say about another seed is a matter of chance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 
@@ -49,31 +50,44 @@ def mean_interval(values_by_seed: ArrayLike, confidence: float = 0.95) -> Interv
 
 
 def two_level_bootstrap(
-    values: Mapping[Hashable, ArrayLike], confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+    values: Mapping[Hashable, ArrayLike],
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+    statistic: Statistic = "mean",
 ) -> Interval:
-    """Mean over seeds of the mean over prompts, with an interval from resampling seeds and, within them,
-    prompts.
+    """Mean (or interquartile mean) over seeds of the mean over prompts, by resampling seeds and, within them, prompts.
 
-    `values` maps a seed to one value per prompt, (prompts,). Deviations from the mean are widened by
-    √(n/(n−1)) · t_{n−1}/z, as a bootstrap over few units is too narrow by that much (Hesterberg 2015).
-    `seed` is of the bootstrap's own generator, so that a table comes out the same every time.
+    `values` maps a seed to one value per prompt, (prompts,). Resampling both levels counts the noise of prompts twice,
+    so the seeds' means are first shrunk towards the grand mean (Davison & Hinkley 1997, section 3.8), which leaves the
+    variance right; deviations are then widened by t_{n−1}/z, as a bootstrap over few units is too narrow by that much
+    (Hesterberg 2015). `seed` is of the bootstrap's own generator, so that a table comes out the same every time.
+    Values that are not finite are left out; a seed without any is not counted in `n`.
     """
     groups = [np.asarray(each, dtype=float) for each in values.values()]
     groups = [finite for each in groups if len(finite := each[np.isfinite(each)])]
     n = len(groups)
-    mean = float(np.mean([each.mean() for each in groups])) if n else float("nan")
+    average = _AVERAGES[statistic]
+    means = np.array([each.mean() for each in groups])
+    estimate = float(average(means, 0)) if n else float("nan")
     if n < 2:
-        return Interval(mean, float("nan"), float("nan"), n)
+        return Interval(estimate, float("nan"), float("nan"), n)
+    between = float(np.sum((means - means.mean()) ** 2))
+    within = float(np.sum([each.var() / len(each) for each in groups]))
+    shrink = np.sqrt(max(n / (n - 1) - within / between, 0.0)) if between else 0.0  # (1 − c) there
+    centres = means.mean() + shrink * (means - means.mean())
     rng = np.random.default_rng(seed)
     chosen = rng.integers(0, n, (resamples, n))
-    means = np.empty(chosen.shape)
+    drawn = np.empty(chosen.shape)
     for i, prompts in enumerate(groups):
         here = chosen == i
-        means[here] = prompts[rng.integers(0, len(prompts), (here.sum(), len(prompts)))].mean(1)
+        again = prompts[rng.integers(0, len(prompts), (here.sum(), len(prompts)))].mean(1)
+        drawn[here] = centres[i] + again - means[i]
     tail = (1 - confidence) / 2
-    low, high = np.quantile(means.mean(1), [tail, 1 - tail])
-    widen = np.sqrt(n / (n - 1)) * stats.t.ppf(1 - tail, n - 1) / stats.norm.ppf(1 - tail)
-    return Interval(mean, mean + widen * (float(low) - mean), mean + widen * (float(high) - mean), n)
+    averages = average(drawn, 1)
+    low, high = np.quantile(averages, [tail, 1 - tail]) - averages.mean()
+    widen = stats.t.ppf(1 - tail, n - 1) / stats.norm.ppf(1 - tail)
+    return Interval(estimate, estimate + widen * float(low), estimate + widen * float(high), n)
 
 
 def interquartile_mean(values_by_seed: ArrayLike) -> float:
@@ -84,3 +98,118 @@ def interquartile_mean(values_by_seed: ArrayLike) -> float:
     values = np.asarray(values_by_seed, dtype=float)
     values = values[np.isfinite(values)]
     return float(stats.trim_mean(values, 0.25)) if len(values) else float("nan")
+
+
+def iqm_interval(values_by_seed: ArrayLike, confidence: float = 0.95) -> Interval:
+    """Interquartile mean over seeds, one value each, with the interval of `two_level_bootstrap`."""
+    values = np.asarray(values_by_seed, dtype=float)
+    return two_level_bootstrap({i: [value] for i, value in enumerate(values)}, confidence, statistic="iqm")
+
+
+# -- comparisons ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """One arm against another over the seeds that both have.
+
+    Attributes:
+        difference: mean of (mine − theirs) with Student's t interval; `n` is the number of common seeds.
+        improvement: share of seeds in which mine is larger, ties half, with Wilson's interval: an estimate of the
+            probability that a further seed improves.
+        p: of the two-sided paired t test of no difference. NaN where no test can be made: fewer than two seeds, or
+            differences that do not vary and are not 0 (then the t statistic is infinite); 1 where all are 0.
+    """
+
+    difference: Interval
+    improvement: Interval
+    p: float
+
+
+def paired_difference(
+    mine: Mapping[Hashable, float], theirs: Mapping[Hashable, float], confidence: float = 0.95
+) -> PairedDifference:
+    """Compare two arms seed by seed. Seeds that one of them lacks, or where a value is not finite, are left out."""
+    gaps = _gaps(mine, theirs)
+    n = len(gaps)
+    wins = float(np.mean((np.sign(gaps) + 1) / 2)) if n else float("nan")
+    low, high = proportion_interval(wins, n, confidence) if n else (float("nan"), float("nan"))
+    p = float("nan")
+    if n > 1 and not gaps.any():
+        p = 1.0
+    elif n > 1 and np.ptp(gaps) > 0:
+        p = float(stats.ttest_1samp(gaps, 0.0).pvalue)
+    return PairedDifference(mean_interval(gaps, confidence), Interval(wins, low, high, n), p)
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """Two one-sided tests. `equivalent` is None where no test can be made (fewer than two seeds, or no variation).
+
+    Attributes:
+        margin: differences smaller than this do not matter; stated before looking, in the measure's unit.
+        difference: mean over seeds with the interval of confidence 1 − 2 alpha: inside ±margin where equivalent.
+        p: the larger of the two one-sided p values.
+    """
+
+    margin: float
+    difference: Interval
+    p: float
+    equivalent: bool | None
+
+
+def equivalence_test(
+    mine: Mapping[Hashable, float], theirs: Mapping[Hashable, float], margin: float, alpha: float = 0.05
+) -> Equivalence:
+    """Is |mine − theirs|, paired by seed, less than `margin` (Schuirmann 1987)? Not significant is not equivalent.
+
+    Raises:
+        ValueError: the margin is not positive.
+    """
+    from statsmodels.stats.weightstats import DescrStatsW
+
+    if not margin > 0:
+        raise ValueError(f"a margin of equivalence must be positive, not {margin}")
+    gaps = _gaps(mine, theirs)
+    interval = mean_interval(gaps, 1 - 2 * alpha)
+    if len(gaps) < 2 or np.ptp(gaps) == 0:
+        return Equivalence(margin, interval, float("nan"), None)
+    p = float(DescrStatsW(gaps).ttost_mean(-margin, margin)[0])
+    return Equivalence(margin, interval, p, p < alpha)
+
+
+def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+    """p values adjusted for their number, so that the chance of any false finding stays below the level (Holm 1979).
+
+    NaN stays NaN and does not count.
+    """
+    from statsmodels.stats.multitest import multipletests
+
+    p = np.asarray(p_values, dtype=float)
+    adjusted = np.full(p.shape, np.nan)
+    known = np.isfinite(p)
+    if known.any():
+        adjusted[known] = multipletests(p[known], method="holm")[1]
+    return adjusted
+
+
+def proportion_interval(share: float, count: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's interval of a share of `count` (Wilson 1927); stays in [0, 1]."""
+    from statsmodels.stats.proportion import proportion_confint
+
+    low, high = proportion_confint(share * count, count, 1 - confidence, method="wilson")
+    return float(low), float(high)
+
+
+def _gaps(mine: Mapping[Hashable, float], theirs: Mapping[Hashable, float]) -> NDArray[np.float64]:
+    gaps = np.array([mine[seed] - theirs[seed] for seed in mine if seed in theirs], dtype=float)
+    return gaps[np.isfinite(gaps)]
+
+
+def _iqm(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    trimmed: NDArray[np.float64] = stats.trim_mean(values, 0.25, axis=axis)
+    return trimmed
+
+
+Statistic = Literal["mean", "iqm"]
+_AVERAGES: dict[Statistic, Callable[[NDArray[np.float64], int], NDArray[np.float64]]] = {"mean": np.mean, "iqm": _iqm}

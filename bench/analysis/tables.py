@@ -14,8 +14,9 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from bench.analysis.frontier import by_cell
 from bench.analysis.loading import RunFrames
-from bench.analysis.statistics import Interval, interquartile_mean, mean_interval, two_level_bootstrap
+from bench.analysis.statistics import Interval, iqm_interval, mean_interval, two_level_bootstrap
 from bench.measures import MEASURES
 
 ARROWS = {"higher": " ↑", "lower": " ↓", "zero": " → 0", None: ""}
@@ -24,21 +25,26 @@ SHOWN_FAILURES = 8
 
 
 def summarise(run: RunFrames) -> pd.DataFrame:
-    """One row per task, model, arm and measure: `mean`, `low`, `high` (95 %), `iqm`, `n`.
+    """One row per task, model, arm and measure: `mean`, `low`, `high` (95 %), `iqm`, `iqm_low`, `iqm_high`, `n`.
 
     Only cells with status ok count; `n` is how many of them have the measure. The interval is Student's t over
-    seeds, for `win_rate` the two-level bootstrap over seeds and prompts; NaN for one seed. `iqm` is the
-    interquartile mean. `cost_seconds` is treated as a measure, too.
+    seeds, for `win_rate` the two-level bootstrap over seeds and prompts; NaN for one seed. `iqm` is the interquartile
+    mean, its interval a bootstrap's. `cost_seconds` is treated as a measure, too, and so is each part of gold.
     """
     rows = []
+    paths = by_cell(run)
+    others = [str(name) for name in run.records if name not in MEASURES]
+    parts = [name for name in others if name.removeprefix("reference_").startswith("gold_")]
     for task, model, arm, cells in _arms(run):
         ok = cells[cells["status"] == "ok"]
-        for measure in [*MEASURES, "cost_seconds"]:
+        ok = ok.assign(hypervolume=paths.reindex(ok["cell"]).to_numpy())
+        for measure in [*MEASURES, *parts, "cost_seconds"]:
             if measure in ok and ok[measure].notna().any():
                 x = win_rate_interval(run, ok) if measure == "win_rate" else mean_interval(ok[measure])
-                iqm = interquartile_mean(ok[measure])
-                rows.append((task, model, arm, measure, x.mean, x.low, x.high, iqm, x.n))
-    return pd.DataFrame(rows, columns=["task", "model", "arm", "measure", "mean", "low", "high", "iqm", "n"])
+                iqm = iqm_interval(ok[measure])
+                rows.append((task, model, arm, measure, x.mean, x.low, x.high, iqm.mean, iqm.low, iqm.high, x.n))
+    names = ["task", "model", "arm", "measure", "mean", "low", "high", "iqm", "iqm_low", "iqm_high", "n"]
+    return pd.DataFrame(rows, columns=names)
 
 
 def win_rate_interval(run: RunFrames, cells: pd.DataFrame) -> Interval:
@@ -62,7 +68,7 @@ def main_table(run: RunFrames) -> pd.DataFrame:
     """
     intervals = {
         (task, model, arm, measure): Interval(mean, low, high, n)
-        for task, model, arm, measure, mean, low, high, _, n in summarise(run).to_numpy().tolist()
+        for task, model, arm, measure, mean, low, high, _, _, _, n in summarise(run).to_numpy().tolist()
     }
     with_gold = {task for task, _, _, measure in intervals if measure == "gold"}
     rows = []
