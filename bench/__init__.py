@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bench.contracts import Completion, Field, Probe, Prompt, Task
+from bench.contracts import Completion, Field, Judge, Probe, Prompt, Task
 from bench.errors import BenchError, Diverged
 from bench.method import Method
 from bench.policy import ModelPolicy, Policy, Samples
@@ -18,6 +18,7 @@ __all__ = [
     "Completion",
     "Diverged",
     "Field",
+    "Judge",
     "Method",
     "ModelPolicy",
     "Policy",

@@ -50,11 +50,10 @@ def comparisons(run: RunFrames) -> Comparisons | None:
         rows = pd.read_parquet(file)
         return Comparisons(rows, rows.attrs["judge"], rows.attrs["completions"] != fingerprint(run))
     entrants = entrants_of(run)
-    if "judge" not in entrants or entrants["judge"].isna().all():
-        return None
-    rows = by_score(pair_up(entrants), entrants["judge"], tie_band(run))
     judges = ", ".join(sorted(set(run.records["judged_by"].dropna())))
-    return Comparisons(rows, judges)
+    if not judges or "judge" not in entrants or entrants["judge"].isna().all():
+        return None
+    return Comparisons(by_score(pair_up(entrants), entrants["judge"], tie_band(run)), judges)
 
 
 def entrants_of(run: RunFrames) -> pd.DataFrame:

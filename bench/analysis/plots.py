@@ -20,8 +20,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.analysis.loading import RunFrames
+from bench.analysis.plots_winrates import win_rate_map
 from bench.analysis.statistics import Interval, mean_interval
 from bench.analysis.tables import win_rate_interval
+from bench.analysis.winrate_tables import tournaments
 from bench.measures.calibration import reliability as reliability_bins
 from bench.measures.calibration import wilson_interval
 from bench.measures.reward import standardise_by
@@ -104,6 +106,7 @@ def draw_all(run: RunFrames, directory: str | Path) -> list[Path]:
         "overoptimisation": overoptimisation,
         "reliability": reliability,
         "win_tie_loss": win_tie_loss,
+        "win_rates": win_rates,
     }
     paths = []
     for panel in panels:
@@ -279,6 +282,14 @@ def win_tie_loss(panel: Panel) -> Figure | str:
     figure.suptitle(title, x=0.01, ha="left", fontsize=9)
     figure.legend(*bars.get_legend_handles_labels(), loc="outside lower left", ncols=3)
     return figure
+
+
+def win_rates(panel: Panel) -> Figure | str:
+    """Every arm against every other, as a heat map, with ratings."""
+    found = [each for each in tournaments(panel.run) if (each.task, each.model) == (panel.task, panel.model)]
+    if not found:
+        return "nobody judged the completions of two arms on the same prompts"
+    return win_rate_map(found[0], panel.title("Win rates on the same prompts, row against column"))
 
 
 def _small_multiples(count: int, height: float) -> tuple[Figure, list[Axes]]:

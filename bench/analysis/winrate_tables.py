@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ class Tournament:
     anchor: str
 
 
+@functools.lru_cache(maxsize=1)  # printed, written and drawn one after the other
 def tournaments(run: RunFrames) -> list[Tournament]:
     """One for each task and model that has comparisons."""
     said = comparisons(run)

@@ -9,7 +9,7 @@ from synthetic_run import ARMS, write_run
 from bench.analysis.loading import load_run
 from bench.analysis.plots import draw_all
 
-ALL = ["reward_kl.png", "overoptimisation.png", "reliability.png", "win_tie_loss.png"]
+ALL = ["reward_kl.png", "overoptimisation.png", "reliability.png", "win_tie_loss.png", "win_rates.png"]
 
 
 def drawn(run_directory, out):
@@ -28,7 +28,7 @@ def test_every_plot_of_a_run_with_many_arms_and_failures(tmp_path):
 
 def test_one_seed_without_gold_nor_probes(tmp_path, capsys):
     names = drawn(write_run(tmp_path / "run", seeds=1, gold=False, probes=0), tmp_path / "plots")
-    assert names == ["reward_kl.png", "overoptimisation.png", "win_tie_loss.png"]
+    assert names == ["reward_kl.png", "overoptimisation.png", "win_tie_loss.png", "win_rates.png"]
     assert "skipped reliability.png: no cell was asked" in capsys.readouterr().err
 
 
@@ -36,7 +36,7 @@ def test_two_tasks_have_files_of_their_own(tmp_path):
     for task in ("reviews", "strings"):
         write_run(tmp_path / "run", seeds=1, probes=100, task=task, arms=ARMS[:4])
     names = drawn(tmp_path / "run", tmp_path / "plots")
-    assert len(names) == 8
+    assert len(names) == 10
     assert "reward_kl-strings-tiny.png" in names
 
 
@@ -55,7 +55,7 @@ def test_without_a_judge_nothing_can_be_drawn_over_kl(tmp_path, capsys):
         kept = {name: record["measures"][name] for name in ("kl", "entropy")}
         file.write_text(json.dumps(record | {"measures": kept, "judge": None}))
     assert drawn(directory, tmp_path / "plots") == []
-    assert capsys.readouterr().err.count("skipped") == 4
+    assert capsys.readouterr().err.count("skipped") == 5
 
 
 @pytest.mark.parametrize("status", ["failed", "diverged"])
