@@ -65,7 +65,7 @@ def test_the_table_is_written_as_markdown_csv_and_latex(done, folder):
     again = bench("table", "results/toy", cwd=folder)
     assert again.returncode == 0
     for suffix in ("md", "csv", "tex"):
-        (file,) = (folder / "results" / "toy" / "tables").glob(f"*.{suffix}")
+        file = folder / "results" / "toy" / "tables" / f"table.{suffix}"
         assert "sft" in file.read_text()
         assert file.name in again.stdout
 
