@@ -2,8 +2,17 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from bench.analysis.statistics import interquartile_mean, mean_interval, two_level_bootstrap
+from bench.analysis.statistics import (
+    equivalence_test,
+    holm,
+    interquartile_mean,
+    iqm_interval,
+    mean_interval,
+    paired_difference,
+    two_level_bootstrap,
+)
 
 
 def test_mean_interval_by_hand():
@@ -39,7 +48,7 @@ def test_intervals_cover_at_about_the_stated_rate():
         covered["t"] += t.low <= 0 <= t.high
         covered["bootstrap"] += bootstrap.low <= 0 <= bootstrap.high
     assert covered["t"] / trials == pytest.approx(0.95, abs=0.04)
-    # resampling prompts on top of seeds errs to the wide side
+    # a little to the wide side where prompts vary as much as seeds
     assert 0.92 <= covered["bootstrap"] / trials <= 0.995
 
 
@@ -71,3 +80,88 @@ def test_without_noise_among_prompts_the_bootstrap_is_as_wide_as_the_t_interval(
         bootstrap = two_level_bootstrap({i: np.full(3, mean) for i, mean in enumerate(means)})
         ratios.append(bootstrap.half / mean_interval(means).half)
     assert np.mean(ratios) == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("statistic", ["mean", "iqm"])
+def test_bootstrap_intervals_cover_within_two_points(statistic):
+    rng = np.random.default_rng(0)
+    trials, seeds, prompts = 1000, 10, 20
+    covered = 0
+    for trial in range(trials):
+        values = rng.normal(0, 0.5, (seeds, 1)) + rng.normal(0, 1, (seeds, prompts))
+        interval = two_level_bootstrap(dict(enumerate(values)), resamples=300, seed=trial, statistic=statistic)
+        covered += interval.low <= 0 <= interval.high
+    assert covered / trials == pytest.approx(0.95, abs=0.02)
+
+
+def test_the_interquartile_mean_has_an_interval_and_ignores_one_wild_seed():
+    calm = iqm_interval([1.0, 1.1, 0.9, 1.2, 0.8, 1.05, 0.95, 1.0])
+    wild = iqm_interval([1.0, 1.1, 0.9, 1.2, 0.8, 1.05, 0.95, 50.0])
+    assert calm.low < calm.mean < calm.high
+    assert wild.mean == pytest.approx(calm.mean, abs=0.1)
+    assert np.isnan(iqm_interval([1.0]).half)
+    assert iqm_interval([2.0, 2.0, 2.0]).half == 0
+
+
+def test_paired_difference_by_hand():
+    mine, theirs = {0: 2.0, 1: 4.0, 2: 6.0, 7: 9.0}, {2: 3.0, 1: 2.0, 0: 1.0, 8: 0.0}
+    x = paired_difference(mine, theirs)  # differences 1, 2, 3 of seeds 0, 1, 2
+    assert (x.difference.mean, x.difference.n) == (2, 3)
+    assert x.p == pytest.approx(0.0741799, rel=1e-5)  # t = 2 / (1/√3) = 3.4641, 2 degrees of freedom
+    assert x.improvement.mean == 1
+    # Wilson for 3 of 3: [n/(n + z²), 1]
+    assert x.improvement.low == pytest.approx(3 / (3 + 1.959964**2))
+    assert x.improvement.high == pytest.approx(1)
+
+
+def test_pairing_removes_what_seeds_share():
+    rng = np.random.default_rng(0)
+    shared = rng.normal(0, 10, 8)
+    theirs = dict(enumerate(shared))
+    mine = {seed: value + 1 + rng.normal(0, 0.1) for seed, value in theirs.items()}
+    assert paired_difference(mine, theirs).difference.half < 0.2
+    assert paired_difference(mine, theirs).p < 0.001
+
+
+def test_paired_differences_that_cannot_be_tested_say_so():
+    one = paired_difference({0: 1.0}, {0: 0.0})
+    assert one.difference.mean == 1
+    assert np.isnan([one.p, one.difference.half]).all()
+    none = paired_difference({0: 1.0}, {1: 1.0})
+    assert (none.difference.n, none.improvement.n) == (0, 0)
+    assert np.isnan([none.p, none.difference.mean, none.improvement.mean]).all()
+    same = paired_difference({0: 1.0, 1: 2.0}, {0: 1.0, 1: 2.0})
+    assert (same.p, same.improvement.mean, same.difference.half) == (1, 0.5, 0)
+    constant = paired_difference({0: 1.0, 1: 2.0}, {0: 0.0, 1: 1.0})
+    assert np.isnan(constant.p)  # the t statistic would be infinite
+    assert paired_difference({0: np.nan, 1: 1.0, 2: np.inf}, {0: 0.0, 1: 0.0, 2: 0.0}).difference.n == 1
+
+
+def test_equivalence_needs_the_whole_interval_inside_the_margin():
+    theirs = dict.fromkeys(range(4), 0.0)
+    mine = dict(enumerate([0.01, -0.01, 0.02, 0.0]))
+    close = equivalence_test(mine, theirs, margin=0.1)
+    assert close.equivalent
+    # the larger one-sided p by hand: t = (0.1 − 0.005) / (sd/√4), sd = 0.0129099
+    assert close.p == pytest.approx(stats.t.sf(0.095 / (0.01290994 / 2), 3), rel=1e-4)
+    assert -0.1 < close.difference.low < close.difference.high < 0.1
+    noisy = equivalence_test(dict(enumerate([1.0, -1.0, 0.8, -0.9])), theirs, margin=0.1)
+    assert noisy.equivalent is False  # no difference was found, and yet nothing is shown
+    assert equivalence_test({0: 1.0}, theirs, margin=0.1).equivalent is None
+    assert equivalence_test(theirs, theirs, margin=0.1).equivalent is None
+    with pytest.raises(ValueError, match="positive"):
+        equivalence_test(mine, theirs, margin=0.0)
+
+
+def test_equivalence_is_wrongly_found_no_more_often_than_stated():
+    rng = np.random.default_rng(0)
+    zeros = dict.fromkeys(range(6), 0.0)
+    # the true difference is just the margin: the worst case
+    found = [equivalence_test(dict(enumerate(rng.normal(1, 0.3, 6))), zeros, 1.0).equivalent for _ in range(1000)]
+    assert np.mean(found) == pytest.approx(0.05, abs=0.02)
+
+
+def test_holm_by_hand():
+    np.testing.assert_allclose(holm([0.01, 0.04, 0.03, np.nan]), [0.03, 0.06, 0.06, np.nan])
+    assert np.isnan(holm([np.nan])).all()
+    assert holm([0.7]) == [0.7]

@@ -1,0 +1,93 @@
+"""Estimators from samples against sums over all 111,151 completions of a prompt of the task `strings`."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from bench.analysis.statistics import mean_interval
+from bench.measures.divergence import kl_k1, kl_k3, sequence_scores
+from bench.models import tiny_model, word_tokenizer
+from bench.policy import ModelPolicy
+from bench.settings import TinyModel
+from tasks.exact import entropy, enumerate_completions, expected_reward, kl
+from tasks.strings import Strings
+
+PROMPT = "c k"
+REPETITIONS, SAMPLES = 200, 256
+ESTIMATORS = ("kl", "k1", "k3", "kl_forward", "entropy", "gold", "length")
+
+
+def trained(task, tokenizer, seed, steps):
+    """A small model after some steps on the task's corpus: its strings are mostly valid, and no two such are alike."""
+    model = tiny_model(TinyModel(layers=1, width=32, heads=2, context=16), tokenizer, seed)
+    rows = [[*row, tokenizer.eos_token_id] for row in tokenizer(task.corpus(seed))["input_ids"]]
+    ids = torch.tensor([row + [0] * (6 - len(row)) for row in rows])
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(steps):
+        batch = ids[torch.randint(len(ids), (64,), generator=generator)]
+        model(input_ids=batch, labels=batch.masked_fill(batch == 0, -100)).loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def world():
+    """Per estimator: the values of every sample, (REPETITIONS, SAMPLES), and the exact expectation."""
+    task = Strings()
+    tokenizer = word_tokenizer(task.vocabulary())
+    models = policy, reference = trained(task, tokenizer, 0, steps=200), trained(task, tokenizer, 1, steps=120)
+    exact, other = (enumerate_completions(model, tokenizer, PROMPT, task.max_completion_tokens) for model in models)
+    gold = torch.tensor(task.gold([PROMPT] * len(exact.logp), exact.completions), dtype=torch.float64)
+    truth = {
+        "kl": kl(exact.logp, other.logp),
+        "kl_forward": kl(other.logp, exact.logp),
+        "entropy": entropy(exact.logp),
+        "gold": expected_reward(exact.logp, gold),
+        "length": expected_reward(exact.logp, exact.lengths),
+    }
+    truth |= {"k1": truth["kl"], "k3": truth["kl"]}
+
+    prompts = [PROMPT] * (REPETITIONS * SAMPLES)
+    samples = ModelPolicy(policy, tokenizer, task.max_completion_tokens, 8192).sample(prompts, seed=5)
+    theirs = ModelPolicy(reference, tokenizer, task.max_completion_tokens, 8192).sample(prompts, seed=6)
+    scores = sequence_scores(policy, reference, samples, 8192)
+    values = {name: scores[name] for name in ("kl", "entropy", "length")}
+    values["k1"] = kl_k1(scores["logp"], scores["reference_logp"])
+    values["k3"] = kl_k3(scores["logp"], scores["reference_logp"])
+    values["kl_forward"] = sequence_scores(reference, policy, theirs, 8192)["kl"]
+    values["gold"] = np.array(task.gold(samples.prompts, samples.completions))
+    shape = (REPETITIONS, SAMPLES)
+    return {name: (values[name].reshape(shape), float(truth[name])) for name in ESTIMATORS}
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_the_mean_of_200_repetitions_is_within_its_99_percent_interval_of_the_exact_value(world, name):
+    values, truth = world[name]
+    means = values.mean(1)
+    interval = mean_interval(means, 0.99)
+    assert interval.low <= truth <= interval.high
+    assert interval.half < 0.25 * abs(truth)  # or it would say little
+
+
+@pytest.mark.parametrize("name", [name for name in ESTIMATORS if name != "k3"])
+def test_95_percent_intervals_cover_within_two_points(world, name):
+    values, truth = world[name]
+    # as many as an evaluation draws, again from all samples: 200 repetitions would not tell two points
+    n = 512
+    again = np.random.default_rng(0).choice(values.ravel(), (2000, n))
+    half = stats.t.ppf(0.975, n - 1) * again.std(1, ddof=1) / np.sqrt(n)
+    assert np.mean(np.abs(again.mean(1) - truth) <= half) == pytest.approx(0.95, abs=0.02)
+
+
+def test_the_two_models_are_far_enough_apart_for_the_tests_to_mean_something(world):
+    assert 0.3 < world["kl"][1] < 3
+    assert 0.3 < world["kl_forward"][1] < 3
+    assert world["kl"][1] != pytest.approx(world["kl_forward"][1], rel=0.02)
+
+
+def test_rao_blackwellisation_does_not_raise_the_variance(world):
+    assert world["kl"][0].var() < world["k1"][0].var()
+    assert (world["kl"][0].mean(1).var()) < world["k1"][0].mean(1).var()
