@@ -99,7 +99,7 @@ def test_the_quickstart_shows_what_the_readme_says_it_shows(tmp_path):
     table = pd.read_csv(next((tmp_path / "results" / "quickstart" / "tables").glob("*.csv")))
     mean = table.pivot_table(index="arm", columns="measure", values="mean")
     assert mean.loc["ppo", "gold"] > mean.loc["sft", "gold"] + 0.3
-    assert mean.loc["reward_gradient without KL", "proxy"] > mean.loc["sft", "proxy"] + 1
+    assert mean.loc["reward_gradient without KL", "proxy"] > mean.loc["sft", "proxy"] + 0.5
     assert mean.loc["reward_gradient without KL", "gold"] < -0.9
     assert mean.loc["ppo", "kl"] < 10 < mean.loc["reward_gradient without KL", "kl"]
 

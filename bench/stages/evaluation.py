@@ -129,7 +129,9 @@ def reference_columns(job: Job, model: PreTrainedModel, settings: Evaluation) ->
     if len(rows) == 0:
         return {}
     said = next_tokens(model, job.tokenizer, rows["prompt"], rows["completion"], BATCH)._asdict()
-    return {"reference_nll": said.pop("nll"), "reference_tokens": said.pop("tokens"), **said}
+    columns = {"reference_nll": said.pop("nll"), "reference_tokens": said.pop("tokens")}
+    # an untrained model finds no token likely: then there is nothing to calibrate
+    return columns | {name: values for name, values in said.items() if len(values)}
 
 
 def pair_columns(job: Job, model: PreTrainedModel, settings: Evaluation) -> dict[str, Any]:
