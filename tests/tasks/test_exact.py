@@ -155,3 +155,15 @@ def test_no_policy_exceeds_beta_log_z_and_the_optimal_one_attains_it(beta: float
         # J(π*) − J(π) = β KL(π ‖ π*)
         assert gap == pytest.approx(beta * kl(other, optimal).item(), rel=1e-5)
         assert gap > 0
+
+
+def test_the_strings_world_hands_over_what_exact_measures_need() -> None:
+    task = Strings()
+    model, tokenizer = a_model(" ".join(task.vocabulary()), 3, sharpness=1)
+    columns = task.enumerated(model, model, tokenizer)
+    prompt = task.prompts("test")["prompt"][0]
+    exact = enumerate_completions(model, tokenizer, prompt, task.max_completion_tokens)
+    assert set(columns["exact_prompt"]) == {0}
+    assert columns["exact_logp"].tolist() == columns["exact_reference_logp"].tolist() == exact.logp.tolist()
+    # the shortcut from tokens to text agrees with decoding
+    assert columns["exact_gold"].tolist() == task.gold([prompt] * len(exact.logp), exact.completions)

@@ -136,7 +136,19 @@ def test_tables_are_written_in_three_formats(whole, tmp_path):
     assert r"$\pm$" in latex
     assert not set("±≤↑↓→−") & set(latex)
     numbers = pd.read_csv(paths[2])
-    assert list(numbers) == ["task", "model", "arm", "measure", "mean", "low", "high", "iqm", "iqm_low", "iqm_high", "n"]
+    assert list(numbers) == [
+        "task",
+        "model",
+        "arm",
+        "measure",
+        "mean",
+        "low",
+        "high",
+        "iqm",
+        "iqm_low",
+        "iqm_high",
+        "n",
+    ]
     row = numbers.set_index(["arm", "measure"]).loc[("ppo", "gold")]
     values = whole.records.query("arm == 'ppo'")["gold"]
     assert row["mean"] == pytest.approx(values.mean())

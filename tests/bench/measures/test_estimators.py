@@ -72,14 +72,24 @@ def test_the_mean_of_200_repetitions_is_within_its_99_percent_interval_of_the_ex
     assert interval.half < 0.25 * abs(truth)  # or it would say little
 
 
-@pytest.mark.parametrize("name", [name for name in ESTIMATORS if name != "k3"])
-def test_95_percent_intervals_cover_within_two_points(world, name):
-    values, truth = world[name]
-    # as many as an evaluation draws, again from all samples: 200 repetitions would not tell two points
+def coverage(values, truth):
+    """Share of 95 % t intervals, each of 512 values (as many as an evaluation draws), that hold the truth."""
     n = 512
+    # from all samples again and again: 200 repetitions would not tell two points
     again = np.random.default_rng(0).choice(values.ravel(), (2000, n))
     half = stats.t.ppf(0.975, n - 1) * again.std(1, ddof=1) / np.sqrt(n)
-    assert np.mean(np.abs(again.mean(1) - truth) <= half) == pytest.approx(0.95, abs=0.02)
+    return np.mean(np.abs(again.mean(1) - truth) <= half)
+
+
+@pytest.mark.parametrize("name", ["kl", "k1", "entropy", "gold", "length"])
+def test_95_percent_intervals_cover_within_two_points(world, name):
+    assert coverage(*world[name]) == pytest.approx(0.95, abs=0.02)
+
+
+@pytest.mark.parametrize("name", ["k3", "kl_forward"])
+def test_intervals_of_heavy_tailed_estimators_cover_less(world, name):
+    # rare completions carry much of the mean: of 512 samples too few have seen them
+    assert 0.8 < coverage(*world[name]) < 0.95
 
 
 def test_the_two_models_are_far_enough_apart_for_the_tests_to_mean_something(world):
