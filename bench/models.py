@@ -71,6 +71,7 @@ def tiny_model(settings: TinyModel, tokenizer: PreTrainedTokenizerBase, seed: in
         n_embd=settings.width,
         n_layer=settings.layers,
         n_head=settings.heads,
+        initializer_range=settings.initializer_range,
         activation_function="gelu_pytorch_tanh",  # gelu_new's values, from one fused kernel
         resid_pdrop=0.0,
         embd_pdrop=0.0,

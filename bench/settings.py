@@ -17,6 +17,9 @@ class TinyModel(Settings):
     vocabulary: int = Field(
         1000, ge=260, le=100_000, description="tokens of the byte-level BPE, where the task has no word list"
     )
+    initializer_range: float = Field(
+        0.02, gt=0, le=1, description="standard deviation of initial weights; 0.08 lets small widths learn to copy"
+    )
     steps: int = Field(600, ge=1, description="optimiser steps of pre-training")
     batch_size: int = Field(32, ge=1, description="sequences per step")
     learning_rate: float = Field(3e-3, gt=0, le=1, description="peak of a cosine schedule (AdamW)")
