@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from bench.errors import BenchError
+
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -105,7 +107,7 @@ class Task(Plugin):
 
     def gold(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[float]:
         """What is really wanted, where that is known: one number per completion, higher is better."""
-        raise NotImplementedError(f"task {self.name} has no gold reward")
+        raise BenchError(f"task {self.name} has no gold reward")
 
     def gold_parts(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> dict[str, list[float]]:
         """What gold is made of, one list like `gold` per named part; reported apart as ``gold_<part>``.
@@ -118,15 +120,15 @@ class Task(Plugin):
         self, prompts: Sequence[Prompt], first: Sequence[Completion], second: Sequence[Completion], seed: int
     ) -> list[bool]:
         """The annotator: is the first completion preferred? Its noise model is stated in the task's docstring."""
-        raise NotImplementedError(f"task {self.name} has no annotator")
+        raise BenchError(f"task {self.name} has no annotator")
 
     def pairs(self, split: str) -> Dataset:
         """A data set's own preference pairs (`prompt`, `chosen`, `rejected`); `split` is ``"train"`` or ``"test"``."""
-        raise NotImplementedError(f"task {self.name} has no preference pairs of its own")
+        raise BenchError(f"task {self.name} has no preference pairs of its own")
 
     def probes(self) -> list[Probe]:
         """Multiple-choice questions, for calibration. Independent of any seed."""
-        raise NotImplementedError(f"task {self.name} has no probes")
+        raise BenchError(f"task {self.name} has no probes")
 
     def enumerated(
         self, model: PreTrainedModel, reference: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
