@@ -262,7 +262,7 @@ def test_every_shape_of_demonstrations_is_recognised(
     found = [*task.demonstrations(0), *task.references()]
     assert {"prompt": prompt, "completion": completion} in found
     assert not task.has_pairs and not task.has_preferences
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(BenchError):
         task.pairs("train")
 
 

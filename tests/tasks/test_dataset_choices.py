@@ -108,7 +108,7 @@ def test_a_data_set_has_probes_where_it_is_given_choices(tmp_path: Path) -> None
     questions = jsonl(tmp_path, [{"query": "q?", "choices": ["a", "b"], "gold": 1}, {"query": "q?"}])
     plain, task = DataSet(path=rows), DataSet(path=rows, choices=questions)
     assert not plain.has_probes and task.has_probes
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(BenchError):
         plain.probes()
     assert [probe.answer for probe in task.probes()] == [1]
     assert task.report() == {"questions: no choices, gold": 1}

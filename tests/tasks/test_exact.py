@@ -27,7 +27,9 @@ PROMPT = "b c"
 
 def a_model(words: str, seed: int, sharpness: float = 8.0):
     tokenizer = word_tokenizer(words.split())
-    model = tiny_model(TinyModel(layers=1, width=16, heads=2, context=16), tokenizer, seed).eval()
+    model = tiny_model(
+        TinyModel(layers=1, width=16, heads=2, context=16, initializer_range=0.02), tokenizer, seed
+    ).eval()
     with torch.no_grad():
         model.transformer.wte.weight.mul_(sharpness)  # away from uniform
     return model, tokenizer

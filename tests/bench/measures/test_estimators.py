@@ -38,7 +38,7 @@ def world():
     """Per estimator: the values of every sample, (REPETITIONS, SAMPLES), and the exact expectation."""
     task = Strings()
     tokenizer = word_tokenizer(task.vocabulary())
-    models = policy, reference = trained(task, tokenizer, 0, steps=200), trained(task, tokenizer, 1, steps=120)
+    models = policy, reference = trained(task, tokenizer, 0, steps=200), trained(task, tokenizer, 1, steps=90)
     exact, other = (enumerate_completions(model, tokenizer, PROMPT, task.max_completion_tokens) for model in models)
     gold = torch.tensor(task.gold([PROMPT] * len(exact.logp), exact.completions), dtype=torch.float64)
     truth = {
@@ -81,15 +81,14 @@ def coverage(values, truth):
     return np.mean(np.abs(again.mean(1) - truth) <= half)
 
 
-@pytest.mark.parametrize("name", ["kl", "k1", "entropy", "gold", "length"])
+@pytest.mark.parametrize("name", [name for name in ESTIMATORS if name != "k3"])
 def test_95_percent_intervals_cover_within_two_points(world, name):
     assert coverage(*world[name]) == pytest.approx(0.95, abs=0.02)
 
 
-@pytest.mark.parametrize("name", ["k3", "kl_forward"])
-def test_intervals_of_heavy_tailed_estimators_cover_less(world, name):
+def test_intervals_of_the_heavy_tailed_k3_cover_less(world):
     # rare completions carry much of the mean: of 512 samples too few have seen them
-    assert 0.8 < coverage(*world[name]) < 0.95
+    assert 0.8 < coverage(*world["k3"]) < 0.93
 
 
 def test_the_two_models_are_far_enough_apart_for_the_tests_to_mean_something(world):
