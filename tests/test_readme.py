@@ -70,6 +70,17 @@ def test_links_and_pictures_exist():
         assert (ROOT / target).exists(), target
 
 
+def rows(text):
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+
+
+def test_the_table_shown_is_the_reference_results():
+    shown = rows(README[: README.index("## Two commands")])
+    reference = rows((ROOT / "results" / "reference" / "quickstart" / "tables" / "table.md").read_text())
+    columns = [reference[0].index(name) for name in shown[0]]
+    assert shown[: len(reference)] == [[row[i] for i in columns] for row in reference]
+
+
 @pytest.mark.slow
 def test_the_python_shown_runs(tmp_path):
     code = next(text for text in blocks("python") if "bench.run" in text)
