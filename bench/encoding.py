@@ -30,29 +30,57 @@ def completion_like(prompt: Prompt, text: str) -> Completion:
     return text if isinstance(prompt, str) else [{"role": "assistant", "content": text}]
 
 
+def encode_prompts(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt]) -> list[list[int]]:
+    """Token ids of prompts, ready to be continued."""
+    return _tokens(tokenizer, list(prompts), add_generation_prompt=True)
+
+
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> list[int]:
-    """Token ids of a prompt, ready to be continued."""
-    if isinstance(prompt, str):
-        return list(tokenizer(prompt)["input_ids"])
-    return list(tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=True)["input_ids"])
+    """Token ids of one prompt, ready to be continued."""
+    return encode_prompts(tokenizer, [prompt])[0]
+
+
+def encode_pairs(
+    tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt], completions: Sequence[Completion]
+) -> list[tuple[list[int], list[int]]]:
+    """Token ids of prompts and completions; each completion ends in exactly one EOS.
+
+    A completion starts where the tokens of the prompt alone and of the whole diverge, as in TRL.
+    """
+    wholes: list[Prompt] = [
+        prompt + text_of(completion)
+        if isinstance(prompt, str)
+        else [*prompt, {"role": "assistant", "content": text_of(completion)}]
+        for prompt, completion in zip(prompts, completions, strict=True)
+    ]
+    rows = zip(encode_prompts(tokenizer, prompts), _tokens(tokenizer, wholes), strict=True)
+    return [_split(prompt_ids, whole, tokenizer.eos_token_id) for prompt_ids, whole in rows]
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, completion: Completion) -> tuple[list[int], list[int]]:
-    """Token ids of prompt and completion; the completion ends in exactly one EOS.
+    """Token ids of one prompt and its completion: see `encode_pairs`."""
+    return encode_pairs(tokenizer, [prompt], [completion])[0]
 
-    The completion starts where the tokens of the prompt alone and of the whole diverge, as in TRL.
-    """
-    prompt_ids = encode_prompt(tokenizer, prompt)
-    if isinstance(prompt, str):
-        whole = list(tokenizer(prompt + text_of(completion))["input_ids"])
-    else:
-        turns = [*prompt, {"role": "assistant", "content": text_of(completion)}]
-        whole = list(tokenizer.apply_chat_template(turns, return_dict=True)["input_ids"])
+
+def _tokens(tokenizer: PreTrainedTokenizerBase, prompts: list[Prompt], **template: Any) -> list[list[int]]:
+    # one call for many texts: a call costs more than the tokens of a short text
+    if all(isinstance(prompt, str) for prompt in prompts):
+        return [list(ids) for ids in tokenizer(prompts)["input_ids"]] if prompts else []
+    return [
+        list(
+            tokenizer(prompt)["input_ids"]
+            if isinstance(prompt, str)
+            else tokenizer.apply_chat_template(prompt, return_dict=True, **template)["input_ids"]
+        )
+        for prompt in prompts
+    ]
+
+
+def _split(prompt_ids: list[int], whole: list[int], eos: int) -> tuple[list[int], list[int]]:
     start = 0
     while start < min(len(prompt_ids), len(whole)) and prompt_ids[start] == whole[start]:
         start += 1
     completion_ids = whole[start:]
-    eos = tokenizer.eos_token_id
     if eos in completion_ids:
         completion_ids = completion_ids[: completion_ids.index(eos)]
     return whole[:start], [*completion_ids, eos]
@@ -91,11 +119,19 @@ def within_context(
             room that a sampled completion needs.
     """
     answers = [name for name in ("completion", "chosen", "rejected") if name in rows.column_names]
-
-    def fits(row: dict[str, Any]) -> bool:
-        if not answers:
-            return len(encode_prompt(tokenizer, row["prompt"])) + new_tokens <= context
-        return all(sum(map(len, encode(tokenizer, row["prompt"], row[name]))) <= context for name in answers)
-
-    keep = [i for i, row in enumerate(rows) if fits(row)]
+    prompts = list(rows["prompt"])
+    if answers:
+        lengths = [
+            max(each)
+            for each in zip(
+                *(
+                    [len(head) + len(tail) for head, tail in encode_pairs(tokenizer, prompts, rows[name])]
+                    for name in answers
+                ),
+                strict=True,
+            )
+        ]
+    else:
+        lengths = [len(ids) + new_tokens for ids in encode_prompts(tokenizer, prompts)]
+    keep = [i for i, length in enumerate(lengths) if length <= context]
     return (rows if len(keep) == len(rows) else rows.select(keep)), len(rows) - len(keep)

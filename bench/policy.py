@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.contracts import Completion, Prompt
-from bench.encoding import decode_completions, encode_prompt
+from bench.encoding import decode_completions, encode_prompts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -148,7 +148,7 @@ class ModelPolicy(Policy):
         """See `Policy.sample`. The caller's random state is left as it was."""
         import torch
 
-        encoded = [encode_prompt(self.tokenizer, prompt) for prompt in prompts]
+        encoded = encode_prompts(self.tokenizer, prompts)
         samples = Samples()
         device = self.model.device
         with torch.random.fork_rng():

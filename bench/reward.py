@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from bench.contracts import Completion, Prompt
-from bench.encoding import encode
+from bench.encoding import encode_pairs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -39,10 +39,7 @@ class RewardModel:
         """One score per completion."""
         import torch
 
-        rows = [
-            [token for part in encode(self.tokenizer, prompt, completion) for token in part]
-            for prompt, completion in zip(prompts, completions, strict=True)
-        ]
+        rows = [[*head, *tail] for head, tail in encode_pairs(self.tokenizer, prompts, completions)]
         pad = self.module.config.pad_token_id
         scores: list[float] = []
         with torch.no_grad():

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bench.contracts import Completion, Prompt
-from bench.encoding import encode
+from bench.encoding import encode_pairs
 from bench.measures.checks import numbers
 from bench.measures.scoring import completion_logits, token_logprobs
 
@@ -32,7 +32,7 @@ def token_nll(
     Returns:
         The sum over tokens in nats and the number of tokens, each of shape (texts,).
     """
-    encoded = [encode(tokenizer, p, c) for p, c in zip(prompts, completions, strict=True)]
+    encoded = encode_pairs(tokenizer, prompts, completions)
     nll, tokens = np.zeros(len(encoded)), np.zeros(len(encoded))
     for batch in completion_logits(model, [p for p, _ in encoded], [c for _, c in encoded], batch_size):
         logp = token_logprobs(batch.logits, batch.tokens).double().masked_fill(~batch.mask, 0.0)
@@ -70,7 +70,7 @@ def next_tokens(
     batch_size: int,
 ) -> NextTokens:
     """Run `model` over completions given their prompts, each text one window as in `token_nll`."""
-    encoded = [encode(tokenizer, p, c) for p, c in zip(prompts, completions, strict=True)]
+    encoded = encode_pairs(tokenizer, prompts, completions)
     nll, tokens = np.zeros(len(encoded)), np.zeros(len(encoded))
     parts: list[list[Array]] = [[], [], [], []]
     for batch in completion_logits(model, [p for p, _ in encoded], [c for _, c in encoded], batch_size):

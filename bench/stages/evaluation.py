@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bench.encoding import encode_prompt, text_of, within_context
+from bench.encoding import encode_prompts, text_of, within_context
 from bench.measures.choices import choice_probabilities
 from bench.measures.computing import compute
 from bench.measures.divergence import sequence_scores
@@ -116,7 +116,7 @@ def forward_kl(
     repeated = [prompt for prompt in prompts for _ in range(settings.samples)]
     samples = Samples(
         prompts=repeated,
-        prompt_ids=[encode_prompt(job.tokenizer, prompt) for prompt in repeated],
+        prompt_ids=encode_prompts(job.tokenizer, repeated),
         completion_ids=[list(map(int, ids)) for ids in reference["completion_ids"]],
     )
     return sequence_scores(reference_model, model, samples, BATCH)["kl"]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback, TrainingArguments
 
-from bench.encoding import encode_prompt
+from bench.encoding import encode_prompts
 from bench.policy import pad_left
 from methods.reward_gradient.relaxation import Estimator, end_weights, relaxed_kl, survival
 from methods.reward_gradient.rollout import check_shared_vocabulary, reference_logits, score_every_end, write
@@ -71,7 +71,7 @@ class RewardGradientTrainer(Trainer):
 
     def _collate(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         tokenizer: Any = self.processing_class
-        encoded = [encode_prompt(tokenizer, row["prompt"]) for row in rows]
+        encoded = encode_prompts(tokenizer, [row["prompt"] for row in rows])
         ids, mask = pad_left(encoded, tokenizer.pad_token_id)
         return {"input_ids": ids, "attention_mask": mask}
 
