@@ -124,6 +124,7 @@ class _Running:
             built = schedule.run(self.stages)
         finally:
             self.reporter.stop()
+            self.store.sweep()  # again: a killed run's last process may have outlived the first sweep
         return Run(self.directory, dict(self.counts), built)
 
     def _prepare_folders(self) -> None:
