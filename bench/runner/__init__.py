@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import BenchError
 from bench.matrix import Cell, Matrix, load_matrix, parse_matrix
 from bench.progress import Reporter
-from bench.record import FRAMES, OK, SKIPPED, make_record, write_record
+from bench.record import FRAMES, SKIPPED, make_record, write_record
 from bench.store import Store, write_atomically
 
 if TYPE_CHECKING:
@@ -184,4 +184,4 @@ def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-__all__ = ["OK", "RESULTS", "RUN_FILE", "Run", "run", "store_at"]
+__all__ = ["RESULTS", "RUN_FILE", "Run", "run", "store_at"]
