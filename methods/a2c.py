@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from bench.contracts import Field
 from methods.policy_gradient.method import PolicyGradient
 
 
 class A2C(PolicyGradient):
     """The vanilla policy gradient with a critic: one update per batch along A ∇log π, with an entropy bonus."""
+
+    name: ClassVar[str] = "a2c"
 
     normalise_advantages: bool = Field(False, description="whiten advantages over each batch of completions")
     epochs: int = Field(1, ge=1, description="passes over each batch")

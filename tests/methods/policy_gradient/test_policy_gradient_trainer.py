@@ -65,7 +65,11 @@ def count_good(prompts, completions):
 
 
 def trainer(directory, *, model=None, reward=count_good, prompts=PROMPTS, pad_is_eos=False, **settings):
-    objects = {key: settings.pop(key) for key in ("critic", "ref_model", "callbacks") if key in settings}
+    objects = {
+        key: settings.pop(key)
+        for key in ("critic", "ref_model", "callbacks", "prefix_reward", "corpus")
+        if key in settings
+    }
     defaults = {
         "learning_rate": 1e-2,
         "per_device_train_batch_size": 8,
