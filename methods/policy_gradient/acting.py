@@ -20,7 +20,7 @@ from methods.policy_gradient.actor_critic import ActorCritic, forward_completion
 from methods.policy_gradient.advantages import baseline, explained_variance, gae, whiten
 from methods.policy_gradient.constraint import adapted_kl_weight, adapted_step_kl_weight
 from methods.policy_gradient.rewards import Moments, dense_rewards, penalised, standardise, terminal_rewards
-from methods.policy_gradient.rollout import Averages, Rollouts, prompts_at, seed_of
+from methods.policy_gradient.rollout import Averages, Rollouts, packed, prompts_at, seed_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -31,7 +31,7 @@ Reward = Callable[..., Sequence[float] | Tensor]
 """Called as ``reward(prompts=…, completions=…)``; gives one number per completion. Nothing else is asked of it."""
 
 PrefixReward = Callable[[Tensor, Tensor, int], Tensor]
-"""From input_ids, attention_mask and the completions' length to a score after each token: (batch, length)."""
+"""From input_ids, starts (see `packed`) and the completions' length to a score after each token: (batch, length)."""
 
 
 @dataclass
@@ -104,9 +104,8 @@ class Actor:
         kept = [ids[:n] for ids, n in zip(completion_ids.tolist(), lengths.tolist(), strict=True)]
         finished = torch.tensor([ids[-1] == self.tokenizer.eos_token_id for ids in kept], device=device)
         scores = self._score(prompts, decode_completions(self.tokenizer, prompts, encoded, kept), step)
-        input_ids = torch.cat([prompt_ids, completion_ids], 1)
-        attention_mask = torch.cat([prompt_mask, mask], 1)
-        values, reference = self._read(input_ids, attention_mask, completion_ids)
+        input_ids, starts = packed(prompt_ids, prompt_mask, completion_ids)
+        values, reference = self._read(input_ids, starts, completion_ids)
 
         figures = {"reward": scores, "completion_length": lengths, "finished": finished}
         log_ratio = None if reference is None else (logprobs - reference) * mask
@@ -117,14 +116,14 @@ class Actor:
         self.tokens_sampled += int(lengths.sum())
 
         self._remember(scores)
-        rewards = self._rewards(scores, input_ids, attention_mask, mask)
+        rewards = self._rewards(scores, input_ids, starts, mask)
         rewards = rewards - args.missing_eos_penalty * terminal_rewards((~finished).to(rewards.dtype), mask)
         if log_ratio is not None and args.kl_in == "reward":
             rewards = penalised(rewards, log_ratio, mask, self.adapted.kl_weight, args.kl_level)
         advantages, values, returns = self._advantages(rewards, values, mask)
         if number >= args.critic_warmup:  # before, the policy stands still
             self._adapt(number, figures.get("kl"))
-        rollouts = Rollouts(prompt_ids, prompt_mask, completion_ids, mask, logprobs, values, advantages, returns)
+        rollouts = Rollouts(input_ids, starts, completion_ids, mask, logprobs, values, advantages, returns)
         if reference is not None and args.kl_in == "loss":
             rollouts.reference = reference
         return rollouts
@@ -152,9 +151,7 @@ class Actor:
             raise Diverged("reward", step)
         return rewards
 
-    def _read(
-        self, input_ids: Tensor, attention_mask: Tensor, completion_ids: Tensor
-    ) -> tuple[Tensor | None, Tensor | None]:
+    def _read(self, input_ids: Tensor, starts: Tensor, completion_ids: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """Values of the states and log π0 of the tokens, each (batch, tokens), a micro-batch at a time."""
         length, size = completion_ids.shape[1], self.args.train_batch_size
         values, references = [], []
@@ -162,9 +159,9 @@ class Actor:
             for start in range(0, len(input_ids), size):
                 rows = slice(start, start + size)
                 if self.model.critic is not None:
-                    values.append(self.model.values(input_ids[rows], attention_mask[rows], length))
+                    values.append(self.model.values(input_ids[rows], starts[rows], length))
                 if self.reference is not None:
-                    logits, _ = forward_completion(self.reference, input_ids[rows], attention_mask[rows], length)
+                    logits, _ = forward_completion(self.reference, input_ids[rows], starts[rows], length)
                     distribution = (logits / self.args.temperature).log_softmax(-1)
                     references.append(pick(distribution, completion_ids[rows]))
         return torch.cat(values) if values else None, torch.cat(references) if references else None
@@ -175,7 +172,7 @@ class Actor:
         squares = self.sum((scores - total / count).square().sum()).item()
         self.adapted.scores.add(count, total / count, squares)
 
-    def _rewards(self, scores: Tensor, input_ids: Tensor, attention_mask: Tensor, mask: Tensor) -> Tensor:
+    def _rewards(self, scores: Tensor, input_ids: Tensor, starts: Tensor, mask: Tensor) -> Tensor:
         args = self.args
         moments = self.adapted.scores if args.reward_scaling or args.reward_normalisation else None
 
@@ -184,7 +181,7 @@ class Actor:
 
         if self.prefix_reward is None:
             return terminal_rewards(standard(scores), mask)
-        prefixes = self.prefix_reward(input_ids, attention_mask, mask.shape[1])
+        prefixes = self.prefix_reward(input_ids, starts, mask.shape[1])
         return dense_rewards(standard(scores), standard(prefixes), mask)
 
     def _advantages(self, rewards: Tensor, values: Tensor | None, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,27 +10,36 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 
-def model_inputs(model: nn.Module, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Any]:
-    """Keyword arguments for a forward pass over left-padded rows, with the positions that `generate` used."""
-    inputs: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask, "use_cache": False}
-    if "position_ids" in inspect.signature(model.forward).parameters:
-        inputs["position_ids"] = (attention_mask.cumsum(1) - 1).clamp(min=0)
-    return inputs
+def at_completion(states: Tensor, starts: Tensor, length: int, before: bool = True) -> Tensor:
+    """The states from which a completion's tokens come (or, not `before`, those after them).
+
+    Args:
+        states: (batch, row, …), one per token of the row.
+        starts: (batch), where completions start in their rows.
+        length: tokens of the longest completion.
+
+    Returns:
+        (batch, length, …); past a row's end, its last state again.
+    """
+    places = starts.unsqueeze(1) + torch.arange(length, device=starts.device) - int(before)
+    places = places.clamp(max=states.shape[1] - 1)
+    return states[torch.arange(len(states), device=starts.device).unsqueeze(1), places]
 
 
 def forward_completion(
-    model: nn.Module, input_ids: Tensor, attention_mask: Tensor, length: int, **kwargs: Any
+    model: nn.Module, input_ids: Tensor, starts: Tensor, length: int, **kwargs: Any
 ) -> tuple[Tensor, Any]:
-    """Logits from which each of the last `length` tokens was sampled: shape (batch, length, vocabulary).
+    """Logits from which the tokens of each completion were sampled: shape (batch, length, vocabulary).
 
-    The language-model head is run on those positions alone, where the model can do so. The model's whole output
-    comes second.
+    Rows are packed, see `methods.policy_gradient.rollout.packed`. The language-model head is not run on what lies
+    before all completions, where the model can do so. The model's whole output comes second.
     """
-    inputs = model_inputs(model, input_ids, attention_mask)
+    skipped = 0
     if "logits_to_keep" in inspect.signature(model.forward).parameters:
-        inputs["logits_to_keep"] = length + 1
-    output = model(**inputs, **kwargs)
-    return output.logits[:, -length - 1 : -1].float(), output
+        skipped = int(starts.min()) - 1
+        kwargs["logits_to_keep"] = input_ids.shape[1] - skipped
+    output = model(input_ids=input_ids, use_cache=False, **kwargs)
+    return at_completion(output.logits, starts - skipped, length).float(), output
 
 
 def pick(logprobs: Tensor, tokens: Tensor) -> Tensor:
@@ -38,10 +47,10 @@ def pick(logprobs: Tensor, tokens: Tensor) -> Tensor:
     return logprobs.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
 
 
-def text_nll(model: nn.Module, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-    """−Σ log π(token) over all tokens of left-padded texts but their first, nats: a scalar."""
-    logits = model(**model_inputs(model, input_ids, attention_mask)).logits[:, :-1].float()
-    targets = input_ids[:, 1:].masked_fill(attention_mask[:, :-1] == 0, -100)
+def text_nll(model: nn.Module, input_ids: Tensor, mask: Tensor) -> Tensor:
+    """−Σ log π(token) over all tokens of right-padded texts but their first, nats: a scalar."""
+    logits = model(input_ids=input_ids, use_cache=False).logits[:, :-1].float()
+    targets = input_ids[:, 1:].masked_fill(mask[:, 1:] == 0, -100)
     return nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
 
 
@@ -105,46 +114,45 @@ class ActorCritic(nn.Module):
     def forward(
         self,
         input_ids: Tensor,
-        attention_mask: Tensor,
+        starts: Tensor,
         length: int,
         temperature: float = 1.0,
         critic_only: bool = False,
     ) -> Pass | Tensor:
-        """One pass over prompts (padded on the left) with completions (padded on the right).
+        """One pass over prompts with completions.
 
         Args:
-            input_ids, attention_mask: (batch, prompt + length).
-            length: tokens of the completions, padding included.
+            input_ids, starts: packed rows, see `methods.policy_gradient.rollout.packed`.
+            length: tokens of the longest completion.
             temperature: what the policy's logits are divided by, as in sampling.
             critic_only: give the values alone, with no gradient to the policy.
         """
         if critic_only:
-            return self.values(input_ids, attention_mask, length)
+            return self.values(input_ids, starts, length)
         shared = self.critic is not None and not self.separate
-        logits, output = forward_completion(self.policy, input_ids, attention_mask, length, output_hidden_states=shared)
+        logits, output = forward_completion(self.policy, input_ids, starts, length, output_hidden_states=shared)
         distribution = (logits / temperature if temperature != 1 else logits).log_softmax(-1)
         values = None
         if self.separate:
-            values = self.values(input_ids, attention_mask, length)
+            values = self.values(input_ids, starts, length)
         elif shared:
             hidden = output.hidden_states[-1]
-            values = self._read(self.critic, hidden.detach() if self.detached else hidden, length)
-        return Pass(pick(distribution, input_ids[:, -length:]), distribution, values)
+            values = self._read(self.critic, hidden.detach() if self.detached else hidden, starts, length)
+        return Pass(pick(distribution, at_completion(input_ids, starts, length, before=False)), distribution, values)
 
-    def values(self, input_ids: Tensor, attention_mask: Tensor, length: int) -> Tensor:
+    def values(self, input_ids: Tensor, starts: Tensor, length: int) -> Tensor:
         """The values alone, shape (batch, length): see `Pass`. No gradient reaches the policy."""
         if self.separate:
-            backbone = self.critic.base_model
-            hidden = backbone(**model_inputs(backbone, input_ids, attention_mask)).last_hidden_state
-            return self._read(self.critic.score, hidden, length)
-        inputs = model_inputs(self.policy, input_ids, attention_mask)
+            hidden = self.critic.base_model(input_ids=input_ids, use_cache=False).last_hidden_state
+            return self._read(self.critic.score, hidden, starts, length)
+        inputs: dict[str, Any] = {"input_ids": input_ids, "use_cache": False, "output_hidden_states": True}
         if "logits_to_keep" in inspect.signature(self.policy.forward).parameters:
             inputs["logits_to_keep"] = 1
         with torch.no_grad():
-            hidden = self.policy(**inputs, output_hidden_states=True).hidden_states[-1]
-        return self._read(self.critic, hidden, length)
+            hidden = self.policy(**inputs).hidden_states[-1]
+        return self._read(self.critic, hidden, starts, length)
 
     @staticmethod
-    def _read(head: nn.Module, hidden: Tensor, length: int) -> Tensor:
-        values: Tensor = head(hidden[:, -length - 1 : -1])
+    def _read(head: nn.Module, hidden: Tensor, starts: Tensor, length: int) -> Tensor:
+        values: Tensor = head(at_completion(hidden, starts, length))
         return values.squeeze(-1).float()

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from methods.policy_gradient.actor_critic import model_inputs
+from methods.policy_gradient.actor_critic import at_completion
 
 
 @dataclass
@@ -77,14 +77,13 @@ def dense_rewards(scores: Tensor, prefix_scores: Tensor, mask: Tensor) -> Tensor
 
 
 @torch.no_grad()
-def prefix_scores(module: Any, input_ids: Tensor, attention_mask: Tensor, length: int) -> Tensor:
-    """A causal reward model's reading after each of the last `length` tokens, shape (batch, length).
+def prefix_scores(module: Any, input_ids: Tensor, starts: Tensor, length: int) -> Tensor:
+    """A causal reward model's reading after each token of completions in packed rows, shape (batch, length).
 
     It was trained to be read at the end of a text only: what it says of unfinished ones is an extrapolation.
     """
-    backbone = module.base_model
-    hidden = backbone(**model_inputs(backbone, input_ids, attention_mask)).last_hidden_state
-    scores: Tensor = module.score(hidden[:, -length:]).squeeze(-1)
+    hidden = module.base_model(input_ids=input_ids, use_cache=False).last_hidden_state
+    scores: Tensor = module.score(at_completion(hidden, starts, length, before=False)).squeeze(-1)
     return scores.float()
 
 

@@ -15,14 +15,14 @@ import torch
 from safetensors.torch import load_model, save_model
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, TensorDataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback
 
 from bench.encoding import windows
 from bench.models import context_length
-from bench.sampling import pad_left
 from methods.policy_gradient.acting import Actor, Adapted, PrefixReward, Reward
-from methods.policy_gradient.actor_critic import ActorCritic, Pass, forward_completion, text_nll
+from methods.policy_gradient.actor_critic import ActorCritic, Pass, forward_completion, pick, text_nll
 from methods.policy_gradient.config import PolicyGradientConfig
 from methods.policy_gradient.constraint import distribution_kl, entropy, sequence_kl_loss, step_kl, token_kl
 from methods.policy_gradient.losses import policy_loss, value_loss
@@ -162,7 +162,9 @@ class PolicyGradientTrainer(Trainer):
         batches: list[dict[str, Any]] = [
             self._rollouts.rows(chunk) for chunk in torch.split(rows, self.args.train_batch_size)
         ]
-        counts = torch.stack([torch.stack([b["mask"].sum(), b["attention_mask"].sum()]) for b in batches]).sum(0)
+        counts = torch.stack(
+            [torch.stack([b["mask"].sum(), b["mask"].sum() + b["starts"].sum()]) for b in batches]
+        ).sum(0)
         tokens, seen = self._sum(counts)
         self.state.num_input_tokens_seen += int(seen)
         warming = number < self.args.critic_warmup
@@ -185,8 +187,10 @@ class PolicyGradientTrainer(Trainer):
         tokens = self._sum(torch.tensor(sum(len(text) - 1 for text in texts), device=device))
         size = self.args.train_batch_size
         for i, batch in enumerate(batches):
-            ids, mask = pad_left(texts[i * size : (i + 1) * size], self.processing_class.pad_token_id)
-            batch["corpus"] = (ids.to(device), mask.to(device), tokens)
+            part = [torch.tensor(text, device=device) for text in texts[i * size : (i + 1) * size]]
+            ids = pad_sequence(part, batch_first=True, padding_value=self.processing_class.pad_token_id)
+            mask = pad_sequence([torch.ones_like(text) for text in part], batch_first=True)
+            batch["corpus"] = (ids, mask, tokens)
             self.state.num_input_tokens_seen += int(mask.sum())
 
     # -- learning ----------------------------------------------------------------------------------------------------
@@ -200,7 +204,7 @@ class PolicyGradientTrainer(Trainer):
     ) -> Tensor:
         """A micro-batch's share of the mean loss per completion token of the whole optimiser step."""
         mask = inputs["mask"].bool()
-        where = (inputs["input_ids"], inputs["attention_mask"], mask.shape[1], self.args.temperature)
+        where = (inputs["input_ids"], inputs["starts"], mask.shape[1], self.args.temperature)
         if inputs["critic_only"]:
             total = self._value_loss(model(*where, critic_only=True), inputs, mask)
         else:
@@ -251,9 +255,7 @@ class PolicyGradientTrainer(Trainer):
             return sequence_kl_loss(logprobs, inputs["reference"], mask).sum()
         reference_model: Any = self.actor.reference
         with torch.no_grad():
-            logits, _ = forward_completion(
-                reference_model, inputs["input_ids"], inputs["attention_mask"], mask.shape[1]
-            )
+            logits, _ = forward_completion(reference_model, inputs["input_ids"], inputs["starts"], mask.shape[1])
             reference = (logits / self.args.temperature).log_softmax(-1)
         return (token_kl(distribution, reference) * mask).sum()
 
@@ -269,7 +271,7 @@ class PolicyGradientTrainer(Trainer):
 
         def distribution(batch: dict[str, Any]) -> Tensor:
             length = batch["mask"].shape[1]
-            logits, _ = forward_completion(self.model.policy, batch["input_ids"], batch["attention_mask"], length)
+            logits, _ = forward_completion(self.model.policy, batch["input_ids"], batch["starts"], length)
             return (logits / self.args.temperature).log_softmax(-1)
 
         with torch.no_grad():
@@ -280,7 +282,7 @@ class PolicyGradientTrainer(Trainer):
             with torch.no_grad():
                 for batch, before in zip(batches, old, strict=True):
                     now, mask = distribution(batch), batch["mask"]
-                    taken = now.gather(-1, batch["input_ids"][:, -mask.shape[1] :, None]).squeeze(-1)
+                    taken = pick(now, batch["completion_ids"])
                     surrogate = policy_loss(
                         torch.where(mask.bool(), taken, 0.0), batch["logprobs"], batch["advantages"]
                     )
@@ -391,4 +393,4 @@ class PolicyGradientTrainer(Trainer):
 def _first_rows(batch: dict[str, Any], share: float) -> dict[str, Any]:
     """The first `share` of a micro-batch's rows (which are in random order), one at least."""
     rows = max(1, round(share * len(batch["mask"])))
-    return {name: batch[name][:rows] for name in ("input_ids", "attention_mask", "mask")}
+    return {name: batch[name][:rows] for name in ("input_ids", "starts", "completion_ids", "mask")}

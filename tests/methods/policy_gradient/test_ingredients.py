@@ -9,6 +9,7 @@ import torch
 from test_policy_gradient_trainer import critic_for, gpt2, same, tokenizer, train, trainer, weights
 from torch.optim import SGD
 
+from methods.policy_gradient.actor_critic import at_completion
 from methods.policy_gradient.constraint import sequence_kl_loss, token_kl
 from methods.policy_gradient.trust_region import TrustRegion, conjugate_gradient, flat
 
@@ -96,11 +97,16 @@ def test_advantages_are_clipped(tmp_path):
     assert made.actor.roll_out(0, 16, 1).advantages.abs().max() == pytest.approx(0.12)
 
 
+def goods_so_far(ids, starts, length):
+    completions = at_completion(ids, starts, length, before=False)
+    return (completions == 3).float().cumsum(1)  # token 3 is `good`
+
+
 def test_a_dense_reward_is_how_much_each_token_changed_the_score(tmp_path):
     made = trainer(
         tmp_path,
         reward=lambda prompts, completions: [float(completion.count("good")) for completion in completions],
-        prefix_reward=lambda ids, mask, length: (ids[:, -length:] == 3).float().cumsum(1),  # token 3 is `good`
+        prefix_reward=goods_so_far,
         baseline="none",
         gae_lambda=1.0,
         kl_weight=0.0,

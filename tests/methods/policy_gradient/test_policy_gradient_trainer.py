@@ -126,7 +126,7 @@ def test_on_the_first_pass_the_ratio_is_one_and_the_gradient_is_reinforce_with_a
         value_weight=0.0,
     )
     (batch,), tokens = made.get_batch_samples(iter(()), 1, torch.device("cpu"))
-    assert batch["attention_mask"].min() == 0, "the case has padding"
+    assert len({*(batch["starts"] + batch["mask"].sum(1)).tolist()}) > 1, "the case has padding"
     mask, length = batch["mask"], batch["mask"].shape[1]
     assert tokens == mask.sum()
 
@@ -137,9 +137,8 @@ def test_on_the_first_pass_the_ratio_is_one_and_the_gradient_is_reinforce_with_a
     # one row at a time, no padding at all
     reinforce = torch.zeros(())
     for row in range(8):
-        keep = batch["attention_mask"][row].bool()
-        ids = batch["input_ids"][row][keep].unsqueeze(0)
         new = int(mask[row].sum())
+        ids = batch["input_ids"][row, : batch["starts"][row] + new].unsqueeze(0)
         logprobs = (model(ids).logits[0, -new - 1 : -1] / temperature).log_softmax(-1)
         taken = logprobs.gather(1, ids[0, -new:, None]).squeeze(1)
         torch.testing.assert_close(taken.detach(), batch["logprobs"][row, :new], atol=1e-5, rtol=1e-5)
@@ -159,8 +158,9 @@ def test_a_value_is_that_of_the_state_before_its_token(tmp_path, make, separate)
     if not separate:
         torch.nn.init.normal_(pair.critic.weight)
     ids = torch.randint(3, 10, (2, 7), generator=torch.Generator().manual_seed(0))
-    _, _, values = pair(ids, torch.ones_like(ids), 4)
-    torch.testing.assert_close(values, pair.values(ids, torch.ones_like(ids), 4))
+    starts = torch.tensor([3, 3])
+    _, _, values = pair(ids, starts, 4)
+    torch.testing.assert_close(values, pair.values(ids, starts, 4))
     for token in range(4):
         before = ids[:, : 3 + token]
         if separate:
