@@ -22,7 +22,7 @@ from bench.reward import RewardModel
 from bench.settings import TinyModel
 from bench.training import FiniteCallback
 from methods.reward_gradient.relaxation import end_weights, relaxed_kl, survival
-from methods.reward_gradient.rollout import reference_logits, score_every_end, write
+from methods.reward_gradient.rollout import next_logits, score_every_end, write
 from methods.reward_gradient.trainer import RewardGradientTrainer
 
 WORDS = ["good", "bad", "film", "plot", "a", "the", "not"]
@@ -152,7 +152,7 @@ def test_in_the_hard_limit_every_estimator_reads_the_policys_own_tokens(estimato
     positions = (whole_mask.cumsum(1) - 1).clamp(min=0)
     expected = model(input_ids=whole, attention_mask=whole_mask, position_ids=positions).logits[:, -7:-1]
     torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-4)
-    again = reference_logits(model, ids, mask, vectors)
+    again = next_logits(model, ids, mask, vectors)
     torch.testing.assert_close(again, expected, atol=1e-5, rtol=1e-4)
     if estimator == "soft":
         assert torch.equal(tokens, expected.argmax(-1))
@@ -168,7 +168,7 @@ def test_the_gradient_through_a_soft_completion_agrees_with_finite_differences()
         vectors, logits = write(model, ids, mask, 4, "soft", 0.9)
         reward = (fixed * score_every_end(module, ids, mask, vectors)).sum(1).mean()
         going = survival(vectors[..., 1])[:, :-1]
-        return reward - 0.5 * relaxed_kl(logits, reference_logits(reference, ids, mask, vectors), going).mean()
+        return reward - 0.5 * relaxed_kl(logits, next_logits(reference, ids, mask, vectors), going).mean()
 
     objective().backward()
     generator = torch.Generator().manual_seed(0)
