@@ -250,3 +250,20 @@ def optimal_policy(logp_reference: Tensor, rewards: Tensor, beta: float) -> Tens
 def optimal_value(logp_reference: Tensor, rewards: Tensor, beta: float) -> Tensor:
     """max_π J(π) = β log Z, Z = Σ_y π0(y) exp(r(y)/β): what π* attains (Korbak et al. 2022)."""
     return beta * (logp_reference + rewards / beta).logsumexp(0)
+
+
+def best_of_n(logp_reference: Tensor, rewards: Tensor, n: int) -> Tensor:
+    """log π of the best of n draws from π0, the first of those that tie.
+
+    A completion of reward r comes out with probability [F(r)^n − F(r⁻)^n] π0(y) / P0(r), where F(r) and F(r⁻) are π0's
+    shares of rewards ≤ r and < r, and P0(r) its share of rewards = r: the first of tied draws is one of them by π0.
+    """
+    import torch
+
+    _, kind = rewards.unique(return_inverse=True)  # ascending
+    share = torch.zeros(int(kind.max()) + 1, dtype=logp_reference.dtype).index_add(0, kind, logp_reference.exp())
+    below_or_equal = share.cumsum(0)
+    # log [Fⁿ − (F − P)ⁿ] = n log F + log (1 − (1 − P/F)ⁿ), without a difference of what is nearly equal
+    lost = n * torch.log1p(-(share / below_or_equal).clamp(max=1))
+    log_kind = n * below_or_equal.log() + torch.log(-torch.expm1(lost))
+    return (logp_reference + (log_kind - share.log())[kind]).log_softmax(0)  # sums to 1 but for rounding
