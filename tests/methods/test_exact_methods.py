@@ -154,7 +154,7 @@ def test_posterior_sampling_nears_the_posterior_as_n_grows_and_is_pi0_at_one(wor
         samples = policy.sample([PROMPT] * 500, seed=4)
         return np.mean(workbench.reward_model(samples.prompts, samples.completions))
 
-    beta = 0.05
+    beta = 0.1
     scores = workbench.reward_model.enumerated(PROMPT, TASK.max_completion_tokens)
     exact = ExactPosterior(beta=beta, reward="reward_model").train(workbench).exact_logp(PROMPT)
     aim, start = expected_reward(exact, scores).item(), reward(workbench.policy(workbench.reference))
@@ -166,14 +166,14 @@ def test_posterior_sampling_nears_the_posterior_as_n_grows_and_is_pi0_at_one(wor
 
 def test_the_exact_gradient_closes_the_gap_to_the_optimum_on_what_it_trains_on(workbench):
     prompt = workbench.prompts["prompt"][0]
-    workbench.task = TASK
     workbench._cache["prompts"] = workbench.prompts.select([0])
-    beta = 1.0
-    policy = ExactGradient(beta=beta, steps=60, batch_size=1, learning_rate=2e-2).train(workbench)
+    beta = 0.2
+    policy = ExactGradient(beta=beta, steps=100, batch_size=1, learning_rate=2e-2).train(workbench)
     reference = workbench.policy(workbench.reference).exact_logp(prompt)
     optimal = ExactPosterior(beta=beta).train(workbench).exact_logp(prompt)
     before, after = kl(reference, optimal).item(), kl(policy.exact_logp(prompt), optimal).item()
-    assert after < 0.02 * before
+    assert before > 1
+    assert after < 0.05 * before
     assert workbench.cost.gold_labels > 0
 
 
