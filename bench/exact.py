@@ -58,6 +58,24 @@ def all_completions(vocabulary: int, eos: int, max_new_tokens: int) -> tuple[Ten
     return torch.cat(rows), torch.cat(lengths)
 
 
+def states(vocabulary: int, eos: int, max_new_tokens: int) -> Tensor:
+    """(N, max_new_tokens) which prefix stands before each token of `all_completions`; −1 after the last token.
+
+    Prefixes are numbered as `by_length` gives them, shorter ones first: 0 is the prompt alone.
+    """
+    import torch
+
+    tokens, lengths = all_completions(vocabulary, eos, max_new_tokens)
+    digits = tokens - (tokens > eos).long()
+    found = torch.full_like(tokens, -1)
+    number = torch.zeros_like(lengths)
+    for t in range(max_new_tokens):
+        first = sum((vocabulary - 1) ** s for s in range(t))
+        found[:, t] = torch.where(t < lengths, first + number, -1)
+        number = number * (vocabulary - 1) + digits[:, t]
+    return found
+
+
 def rows_of(completion_ids: Sequence[Sequence[int]], vocabulary: int, eos: int, max_new_tokens: int) -> list[int]:
     """Where completions stand in `all_completions`."""
 
@@ -83,7 +101,7 @@ def log_probabilities(model: PreTrainedModel, prompt_ids: Sequence[int], max_new
     import torch
 
     logps, prefix_logp = [], torch.zeros(1, dtype=torch.float64)
-    for length, (output, _) in enumerate(_by_length(model, prompt_ids, max_new_tokens), start=1):
+    for length, (output, _) in enumerate(by_length(model, prompt_ids, max_new_tokens), start=1):
         logp = prefix_logp[:, None] + output.logits[:, -1].double().log_softmax(-1).cpu()  # (prefixes, vocabulary)
         if length == max_new_tokens:
             logps.append(logp.flatten())
@@ -112,7 +130,7 @@ def all_scores(module: Any, prompt_ids: Sequence[int], max_new_tokens: int) -> T
     levels: list[list[Tensor]] = [[] for _ in range(max_new_tokens + 1)]  # by the number of tokens before EOS
 
     def read(head: Sequence[int], lengths: int, first: int) -> None:
-        for length, (output, cache) in enumerate(_by_length(backbone, head, lengths), start=first):
+        for length, (output, cache) in enumerate(by_length(backbone, head, lengths), start=first):
             hidden = output.last_hidden_state
             if module.config.pad_token_id != eos:  # else the score is read before EOS
                 ends = torch.full((len(hidden), 1), eos, device=module.device)
@@ -131,10 +149,10 @@ def all_scores(module: Any, prompt_ids: Sequence[int], max_new_tokens: int) -> T
     return torch.cat([*scores[:-2], full.flatten()])
 
 
-def _by_length(model: Any, prompt_ids: Sequence[int], lengths: int) -> Iterator[tuple[Any, Any]]:
+def by_length(model: Any, prompt_ids: Sequence[int], lengths: int, **arguments: Any) -> Iterator[tuple[Any, Any]]:
     """The model's output at the last token of all prefixes of 0, 1, …, `lengths` − 1 tokens without EOS, and its cache.
 
-    Prefixes of one length are in lexicographic order.
+    Prefixes of one length are in lexicographic order. `arguments` go to each forward pass.
     """
     import torch
     from transformers import DynamicCache
@@ -152,6 +170,7 @@ def _by_length(model: Any, prompt_ids: Sequence[int], lengths: int) -> Iterator[
                 attention_mask=mask.to(model.device),
                 past_key_values=cache,
                 use_cache=True,
+                **arguments,
             ),
             cache,
         )

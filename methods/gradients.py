@@ -59,14 +59,14 @@ def score_function_gradient(
         tokens, mask: (batch, tokens), sampled from `model` as `bench.policy.generate` gives them.
         scores: (batch), r.
     """
-    heads = torch.tensor([list(prompt_ids)]).expand(len(tokens), -1)
+    heads = torch.tensor([list(prompt_ids)], device=tokens.device).expand(len(tokens), -1)
     ids, attention = torch.cat([heads, tokens], 1), torch.cat([torch.ones_like(heads), mask], 1)
     length = tokens.shape[1]
     logprobs = pick(forward_completion(model, ids, attention, length)[0].log_softmax(-1), tokens)
     with torch.no_grad():
         others = pick(forward_completion(reference, ids, attention, length)[0].log_softmax(-1), tokens)
     old = logprobs.detach()
-    rewards = token_rewards(scores.to(old.dtype), mask, old - others, beta)
+    rewards = token_rewards(scores.to(old), mask, old - others, beta)
     to_go = gae(rewards, torch.zeros_like(rewards), mask, gamma=1.0, gae_lambda=1.0)
     advantages = to_go - baselines(to_go[:, 0], baseline)[:, None]
     loss = (policy_loss(logprobs, old, advantages, clip_range=0.2) * mask).sum(1).mean()

@@ -23,6 +23,7 @@ from bench.exact import (
     optimal_policy,
     optimal_value,
     rows_of,
+    states,
 )
 from bench.models import tiny_model, word_tokenizer
 from bench.policy import ModelPolicy
@@ -188,6 +189,18 @@ def test_a_vocabulary_with_too_many_completions_is_refused_with_their_number() -
 def test_completions_are_found_where_they_stand() -> None:
     exact = small()
     assert rows_of(exact.completion_ids, 6, 1, 3) == list(range(len(exact.logp)))
+
+
+def test_states_are_the_prefixes_before_each_token() -> None:
+    exact = small()
+    before = states(6, 1, 3)
+    names: dict[int, tuple[int, ...]] = {}
+    for ids, row in zip(exact.completion_ids, before.tolist(), strict=True):
+        assert row[len(ids) :] == [-1] * (3 - len(ids))
+        for t in range(len(ids)):
+            assert names.setdefault(row[t], tuple(ids[:t])) == tuple(ids[:t])
+    assert [names[i] for i in range(len(names))] == sorted(names.values(), key=lambda each: (len(each), each))
+    assert len(names) == 1 + 5 + 25
 
 
 def test_log_probabilities_are_differentiable() -> None:

@@ -19,6 +19,7 @@ from bench.workbench import Workbench
 from methods.best_of_n import BestOfN
 from methods.exact_gradient import ExactGradient
 from methods.exact_posterior import ExactPosterior
+from methods.gradient_study import GradientStudy
 from methods.posterior_sampling import PosteriorSampling, ResamplingPolicy
 from tasks.reviews import Reviews
 from tasks.strings import Strings
@@ -177,7 +178,21 @@ def test_the_exact_gradient_closes_the_gap_to_the_optimum_on_what_it_trains_on(w
     assert workbench.cost.gold_labels > 0
 
 
-@pytest.mark.parametrize("method", [ExactPosterior(), ExactGradient()])
+@pytest.mark.parametrize("method", [ExactPosterior(), ExactGradient(), GradientStudy()])
 def test_tasks_that_cannot_be_enumerated_are_refused_with_the_reason(method):
     assert method.unfit_for(TASK) is None
     assert "reviews" in method.unfit_for(Reviews())
+
+
+def test_the_gradient_study_reports_its_figures_and_leaves_pi0_as_it_was(workbench):
+    def run():
+        policy = GradientStudy(prompts=1, repetitions=3, batch_size=8, critic_rollouts=8).train(workbench)
+        return policy.model.state_dict(), dict(workbench.figures)
+
+    weights, figures = run()
+    assert all(torch.equal(weights[name], tensor) for name, tensor in workbench.reference.state_dict().items())
+    names = ("score_function_none", "score_function_batch", "score_function_leave_one_out", "straight_through")
+    assert all(figures[f"grad_deviation_{name}"] > 0 for name in names)
+    assert figures["grad_deviation_straight_through"] < figures["grad_deviation_score_function_leave_one_out"]
+    assert figures["gae_bias_0"] > figures["gae_bias_100"] == pytest.approx(0, abs=1e-9)
+    assert run()[1] == figures
