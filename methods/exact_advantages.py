@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from bench.exact import by_length
-from methods.ppo.advantages import gae, token_rewards
+from methods.policy_gradient.advantages import gae
+from methods.policy_gradient.rewards import terminal_rewards
 
 
 class Tree(NamedTuple):
@@ -61,7 +62,7 @@ def advantage_quality(tree: Tree, scores: Tensor, values: Tensor, gae_lambda: fl
         values: (states,) the critic's V.
     """
     there = tree.states >= 0
-    rewards = token_rewards(scores, tree.mask, None, 0.0)
+    rewards = terminal_rewards(scores, tree.mask)
     estimates = gae(rewards, values[tree.states.clamp(min=0)], tree.mask, 1.0, gae_lambda)[there]
     returns = scores[:, None].expand_as(rewards)[there]
     truth = tree.given_action(returns) - tree.given_state(returns)

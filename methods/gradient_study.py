@@ -97,8 +97,10 @@ class GradientStudy(Method):
 
         def score_function(baseline: Baseline) -> Iterator[Tensor]:
             for rows in batches:
-                sampled = tuple(each[rows].to(model.device) for each in (tree.tokens, tree.mask, scores))
-                yield score_function_gradient(model, workbench.reference, prompt_ids, *sampled, 0.0, baseline)
+                tokens, mask, r = (each[rows].to(model.device) for each in (tree.tokens, tree.mask, scores))
+                yield score_function_gradient(
+                    model, workbench.reference, prompt_ids, tokens, mask, r, beta=0.0, kind=baseline
+                )
 
         def relaxed(estimator: Estimator) -> Iterator[Tensor]:
             trainer = RewardGradientTrainer(

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from bench.exact import log_probabilities, objective
-from methods.ppo.actor_critic import forward_completion, pick
-from methods.ppo.advantages import gae, token_rewards
-from methods.ppo.losses import policy_loss
+from methods.policy_gradient.actor_critic import forward_completion, pick
+from methods.policy_gradient.advantages import baseline, gae
+from methods.policy_gradient.losses import policy_loss
+from methods.policy_gradient.rewards import penalised, terminal_rewards
 
 Baseline = Literal["none", "batch", "leave_one_out"]
 
@@ -48,7 +49,7 @@ def score_function_gradient(
     mask: Tensor,
     scores: Tensor,
     beta: float,
-    baseline: Baseline,
+    kind: Baseline,
 ) -> Tensor:
     """The estimate of ∇J from a batch of completions: mean of (R − b) ∇log π (Williams 1992), R to go with its KL.
 
@@ -56,8 +57,9 @@ def score_function_gradient(
     that it is subtracted from, so that with it the expectation is (1 − 1/n) ∇J for n completions.
 
     Args:
-        tokens, mask: (batch, tokens), sampled from `model` as `bench.policy.generate` gives them.
+        tokens, mask: (batch, tokens), sampled from `model` as `bench.sampling.generate` gives them.
         scores: (batch), r.
+        kind: the baseline b, see `methods.policy_gradient.advantages.baseline`.
     """
     heads = torch.tensor([list(prompt_ids)], device=tokens.device).expand(len(tokens), -1)
     ids, attention = torch.cat([heads, tokens], 1), torch.cat([torch.ones_like(heads), mask], 1)
@@ -66,20 +68,11 @@ def score_function_gradient(
     with torch.no_grad():
         others = pick(forward_completion(reference, ids, attention, length)[0].log_softmax(-1), tokens)
     old = logprobs.detach()
-    rewards = token_rewards(scores.to(old), mask, old - others, beta)
+    rewards = penalised(terminal_rewards(scores.to(old), mask), old - others, mask, beta, level="token")
     to_go = gae(rewards, torch.zeros_like(rewards), mask, gamma=1.0, gae_lambda=1.0)
-    advantages = to_go - baselines(to_go[:, 0], baseline)[:, None]
-    loss = (policy_loss(logprobs, old, advantages, clip_range=0.2) * mask).sum(1).mean()
+    advantages = to_go - baseline(to_go[:, 0], kind, len(to_go))[:, None]
+    loss = (policy_loss(logprobs, old, advantages) * mask).sum(1).mean()
     return flat_gradient(-loss, model)
-
-
-def baselines(returns: Tensor, kind: Baseline) -> Tensor:
-    """What is subtracted from each return of a batch: 0, the mean of all, or the mean of all others."""
-    if kind == "none":
-        return torch.zeros_like(returns)
-    if kind == "batch":
-        return returns.mean().expand_as(returns)
-    return (returns.sum() - returns) / (len(returns) - 1)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from transformers import GPT2ForSequenceClassification, TrainingArguments
 
 from bench.exact import log_probabilities, objective, rows_of
 from bench.models import tiny_model, word_tokenizer
-from bench.policy import generate
 from bench.reward import RewardModel
+from bench.sampling import generate
 from bench.settings import TinyModel
 from methods.gradients import exact_gradient, flat_gradient, quality, score_function_gradient
 from methods.reward_gradient.trainer import RewardGradientTrainer
