@@ -49,10 +49,13 @@ class Policy(ABC):
     Attributes:
         model: None for a policy that works at decoding time (best-of-n); its KL cannot be estimated from samples.
         kl_bound: an upper bound on KL(π‖π0) in nats, where theory gives one.
+        from_all: each completion is drawn from among all that there are, so that `exact_logp` knows every prompt at
+            no great cost, and KL and entropy are measured exactly although there is no model.
     """
 
     model: PreTrainedModel | None = None
     kl_bound: float | None = None
+    from_all: bool = False
 
     @abstractmethod
     def sample(self, prompts: Sequence[Prompt], seed: int, temperature: float = 1.0) -> Samples:
@@ -60,6 +63,13 @@ class Policy(ABC):
 
         temperature: 1 samples the policy itself; anything else biases every estimate of KL and entropy.
         """
+
+    def exact_logp(self, prompt: Prompt) -> Tensor | None:
+        """log π of every completion of `prompt`, in the order of `bench.exact.all_completions`; None where not known.
+
+        Asked for only where the task can be enumerated. Nats, shape (completions,), float64.
+        """
+        return None
 
     def save(self, directory: Path) -> None:  # noqa: B027 (a policy at decoding time has nothing to save)
         """Write what `Method.load` needs to restore this policy; nothing by default."""
@@ -104,6 +114,12 @@ class ModelPolicy(Policy):
                 )
                 samples.extend(self._rows(list(prompts[rows]), encoded[rows], tokens, kept))
         return samples
+
+    def exact_logp(self, prompt: Prompt) -> Tensor:
+        """See `Policy.exact_logp`."""
+        from bench.exact import enumerate_completions
+
+        return enumerate_completions(self.model, self.tokenizer, prompt, self.max_new_tokens).logp
 
     def _rows(self, prompts: list[Prompt], prompt_ids: list[list[int]], tokens: Tensor, mask: Tensor) -> Samples:
         lengths = mask.sum(1).tolist()
