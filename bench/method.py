@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from bench.contracts import Plugin, Task
+from bench.search_space import SearchSpace
 
 if TYPE_CHECKING:
     from bench.policy import Policy
@@ -20,9 +21,13 @@ class Method(Plugin):
 
     `needs` names the shared stages that must exist before `train` is called: any of ``"preferences"`` and
     ``"reward_model"``. The base model, the SFT model (the reference π0), prompts and demonstrations are always there.
+
+    `search_space` says what `bench tune` may try: the two or three hyper-parameters that matter most, each with a
+    `Range` or a `Choice` around its default.
     """
 
     needs: ClassVar[set[str]] = set()
+    search_space: ClassVar[SearchSpace] = {}
 
     @abstractmethod
     def train(self, workbench: Workbench) -> Policy:
