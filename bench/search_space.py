@@ -42,6 +42,8 @@ class Range:
             raise BenchError(f"{self}: low must be below high")
         if self.log and (self.low <= 0 or self.step is not None):
             raise BenchError(f"{self}: a logarithmic range starts above 0 and has no step")
+        if self.high not in self:
+            raise BenchError(f"{self}: the last step must end at high")
 
     @property
     def ends(self) -> tuple[float, ...]:
@@ -51,7 +53,8 @@ class Range:
     def __contains__(self, value: object) -> bool:
         if not isinstance(value, int | float) or not self.low <= value <= self.high:
             return False
-        return self.step is None or math.isclose((value - self.low) / self.step % 1, 0, abs_tol=1e-9)
+        steps = (value - self.low) / self.step if self.step else 0
+        return math.isclose(steps, round(steps), abs_tol=1e-9)
 
     def __str__(self) -> str:
         more = " log" if self.log else f" in steps of {self.step:g}" if self.step else ""
@@ -96,7 +99,7 @@ def search_space_of(method: Method) -> dict[str, Range | Choice]:
         info = cls.model_fields.get(name)
         if info is None:
             raise BenchError(f"{where} is no hyper-parameter{nearest(name, cls.model_fields)}")
-        bounded: Any = Annotated[info.annotation, *info.metadata]
+        bounded: Any = Annotated[info.annotation, info]
         allowed: TypeAdapter[Any] = TypeAdapter(bounded)
         for value in knob.ends:
             try:
