@@ -18,6 +18,7 @@ from bench.errors import BenchError
 from bench.matrix import load_matrix, parse_matrix
 from bench.search_space import search_space_of
 from bench.tuning import Objective, Trial, Tuned, tune, tuning_seeds
+from bench.tuning.search import Search, open_storage
 from bench.tuning.writing import matrix_text, trials_frame, write_search
 
 WORLD = Path(__file__).with_name("toy_world.py")
@@ -207,16 +208,39 @@ def test_an_interrupted_search_carries_on_and_ends_as_if_it_had_not_been(
     assert len(ran) == 6  # nothing was left to run
 
 
-def test_with_more_trials_it_goes_on_and_another_seed_proposes_others(
-    tuned: Tuned, matrix: dict[str, Any], folder: Path
+def search(matrix: dict[str, Any], file: Path, seed: int = 0, **objective: Any) -> Search:
+    read = parse_matrix(matrix | {"methods": ["push"]})
+    return Search(read.arms[0], read, Objective("gold", **objective), open_storage(file), seed, "cpu")
+
+
+def proposals(one: Search, count: int) -> list[dict[str, Any]]:
+    """What is proposed while the value is the strength."""
+    asked = []
+    for number in range(len(one.trials), len(one.trials) + count):
+        asked.append(one.propose().settings)
+        one.tell(Trial(number, asked[-1], "ok", None, asked[-1]["strength"], kl=0.5))
+    return asked
+
+
+def test_proposals_depend_on_the_seed_and_the_trials_so_far_and_on_no_interruption(
+    matrix: dict[str, Any], tmp_path: Path
 ) -> None:
-    options = {"out": folder / "out", "seeds": 2, "store": folder / "store"}
-    more = tune(matrix, trials=6, **options)
-    assert [arm.trials[:5] for arm in more.arms] == [arm.trials for arm in tuned.arms]
-    other = tune(matrix, trials=2, sampler_seed=1, **options)
-    assert other.arms[1].trials[0] == tuned.arms[1].trials[0]
-    assert other.arms[1].trials[1].settings != tuned.arms[1].trials[1].settings
-    assert rows(tune(matrix, trials=5, **options)) == rows(tuned)
+    whole = proposals(search(matrix, tmp_path / "whole.db"), 8)
+    parts = proposals(search(matrix, tmp_path / "parts.db"), 3)
+    asked = search(matrix, tmp_path / "parts.db").propose().settings  # and never told
+    assert search(matrix, tmp_path / "parts.db").propose().settings == asked == whole[3]
+    assert parts + proposals(search(matrix, tmp_path / "parts.db"), 5) == whole
+    other = proposals(search(matrix, tmp_path / "other.db", seed=1), 8)
+    assert other[0] == whole[0] == {"strength": 0.5, "rounds": 1, "sign": 1}
+    assert all(a != b for a, b in zip(other[1:], whole[1:], strict=True))
+
+
+def test_another_objective_or_setting_is_another_search(matrix: dict[str, Any], tmp_path: Path) -> None:
+    proposals(search(matrix, tmp_path / "one.db"), 2)
+    assert len(search(matrix, tmp_path / "one.db").trials) == 2
+    assert not search(matrix, tmp_path / "one.db", max_kl=1.0).trials
+    assert not search(matrix | {"evaluation": {"prompts": 1}}, tmp_path / "one.db").trials
+    assert len(proposals(search(matrix, tmp_path / "one.db", max_kl=1.0), 6)) == 6
 
 
 # -- the objective -----------------------------------------------------------------------------------------
