@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from bench.contracts import Field
 from bench.errors import BenchError
 from bench.method import Method
+from bench.search_space import Choice, Range, SearchSpace
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -28,6 +29,11 @@ class RewardGradient(Method):
     """
 
     needs: ClassVar[set[str]] = {"reward_model"}
+    search_space: ClassVar[SearchSpace] = {
+        "kl_weight": Choice(0.0, 0.03, 0.1, 0.3, 1.0),  # 0, the naive gradient, is on no logarithmic range
+        "steps": Range(20, 120, step=20),
+        "learning_rate": Range(1e-4, 1e-2, log=True),
+    }
 
     estimator: Literal["soft", "gumbel_softmax", "straight_through"] = Field(
         "soft", description="the relaxation: the distribution itself, a noisy one, or a sample with its gradient"
