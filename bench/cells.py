@@ -48,7 +48,7 @@ class Arm:
     def rests_on(self) -> set[str]:
         """The shared stages that the method trains on: what it needs, and what its reward model is made from."""
         needs = set(type(self.method).needs)
-        return needs | {"preferences"} if "reward_model" in needs else needs
+        return needs | {self.stages.reward_model.made_of} if "reward_model" in needs else needs
 
 
 @dataclass(frozen=True)

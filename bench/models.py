@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -16,14 +18,16 @@ from transformers import (
     GPT2LMHeadModel,
     PreTrainedTokenizerFast,
 )
+from transformers.modeling_outputs import SequenceClassifierOutput
 
 from bench.encoding import PLAIN_CHAT_TEMPLATE
 from bench.settings import TinyModel
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 PAD, EOS, UNKNOWN = "<pad>", "<eos>", "<unk>"
+ENSEMBLE = "ensemble.json"
 
 
 def word_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
@@ -111,6 +115,67 @@ def load_classifier(source: str | Path, tokenizer: PreTrainedTokenizerBase | Non
         source, num_labels=1, dtype=torch.float32, trust_remote_code=False
     )
     return _prepare(model, tokenizer)
+
+
+def new_classifier(source: str | Path, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """An untrained sequence classifier with one output, built as `source` is, from the global random state."""
+    config = AutoConfig.from_pretrained(source, num_labels=1, trust_remote_code=False)
+    return _prepare(AutoModelForSequenceClassification.from_config(config, dtype=torch.float32), tokenizer)
+
+
+class Ensemble(torch.nn.Module):
+    """Several reward models as one: the mean of their scores, or the least of them.
+
+    The least is the worst-case optimisation of Coste et al. 2023 ("Reward model ensembles help mitigate
+    overoptimization", arXiv:2310.02743, section 3.2).
+
+    Attributes:
+        members: sequence classifiers with one output, of the same tokenizer.
+        shifts: (members) what is taken from each member's score before the least is chosen, see `centre`.
+    """
+
+    def __init__(self, members: Sequence[PreTrainedModel], aggregate: str = "mean") -> None:
+        super().__init__()
+        self.members: Any = torch.nn.ModuleList(members)
+        self.aggregate = aggregate
+        self.shifts = [0.0] * len(members)
+
+    def centre(self, means: Sequence[float]) -> None:
+        """Take from each member its mean score: preferences do not tell where zero is, so only then compare members."""
+        self.shifts = [float(mean) for mean in means]
+
+    @property
+    def config(self) -> PreTrainedConfig:
+        """The first member's."""
+        return self.members[0].config
+
+    @property
+    def device(self) -> torch.device:
+        """The first member's."""
+        return self.members[0].device
+
+    def forward(self, **inputs: torch.Tensor) -> SequenceClassifierOutput:
+        """`logits`, (texts, 1): the ensemble's scores."""
+        scores = [member(**inputs).logits - shift for member, shift in zip(self.members, self.shifts, strict=True)]
+        stacked = torch.stack(scores)
+        return SequenceClassifierOutput(logits=stacked.mean(0) if self.aggregate == "mean" else stacked.amin(0))
+
+    def save_pretrained(self, directory: Path) -> None:
+        """One folder per member, and how they are put together."""
+        for number, member in enumerate(self.members):
+            member.save_pretrained(directory / f"member_{number}")
+        (directory / ENSEMBLE).write_text(json.dumps({"aggregate": self.aggregate, "shifts": self.shifts}))
+
+
+def load_reward_model(directory: Path, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel | Ensemble:
+    """What the `reward_model` stage wrote."""
+    if not (directory / ENSEMBLE).exists():
+        return load_classifier(directory, tokenizer)
+    how = json.loads((directory / ENSEMBLE).read_text())
+    members = [load_classifier(directory / f"member_{i}", tokenizer) for i in range(len(how["shifts"]))]
+    ensemble = Ensemble(members, how["aggregate"])
+    ensemble.centre(how["shifts"])
+    return ensemble
 
 
 def context_length(model: PreTrainedModel) -> int:

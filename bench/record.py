@@ -18,6 +18,7 @@ from bench.store import write_atomically
 
 SCHEMA = 1
 OK, DIVERGED, FAILED, SKIPPED = "ok", "diverged", "failed", "skipped"
+_OF_REWARD_MODELS = ("accuracy", "pairs", "ratings", "curve")
 FRAMES = ("curve.parquet", "training.parquet", "completions.parquet", "probes.parquet")
 
 
@@ -95,7 +96,7 @@ def make_record(
                 set_aside[reason_aside] = count
     measures = dict(evaluation.get("measures", {})) | infos.get("policy", {}).get("figures", {})
     reward_model = {
-        role: {name: value for name, value in infos[role].items() if name.startswith(("accuracy", "pairs"))}
+        role: {name: value for name, value in infos[role].items() if name.startswith(_OF_REWARD_MODELS)}
         for role in ("reward_model", "judge")
         if role in infos
     }

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 from bench.contracts import Completion, Prompt
 from bench.encoding import encode_pairs, encode_prompt
+from bench.errors import BenchError
 from bench.exact import all_scores
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from bench.models import Ensemble
 
 
 class RewardModel:
@@ -21,41 +24,46 @@ class RewardModel:
     that is not padding: EOS where pad ≠ eos, the token before it where pad = eos, in training and here alike.
 
     Args:
-        module: a transformers sequence classifier, ``num_labels=1``.
-        count: told the number of texts scored at each call, for the cost account.
+        module: a transformers sequence classifier, ``num_labels=1``, or an ensemble of them.
+        count: told the number of texts scored at each call (by each member), for the cost account.
     """
 
     def __init__(
         self,
-        module: PreTrainedModel,
+        module: PreTrainedModel | Ensemble,
         tokenizer: PreTrainedTokenizerBase,
         batch_size: int = 256,
         count: Callable[[int], None] | None = None,
     ) -> None:
-        self.module = module.eval().requires_grad_(False)
+        self._scorer = module.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.batch_size = batch_size
         self.count = count
 
+    @property
+    def modules(self) -> list[PreTrainedModel]:
+        """The classifiers behind the score: one, or the members of an ensemble."""
+        return list(getattr(self._scorer, "members", [self._scorer]))
+
+    @property
+    def module(self) -> PreTrainedModel:
+        """The classifier, where gradients or hidden states are wanted.
+
+        Raises:
+            BenchError: it is an ensemble, which has no single one.
+        """
+        if len(self.modules) > 1:
+            raise BenchError(
+                f"this reward model is an ensemble of {len(self.modules)}, and the method wants the inside of one: "
+                "set stages.reward_model.members to 1"
+            )
+        return self.modules[0]
+
     def __call__(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[float]:
         """One score per completion."""
-        import torch
-
-        rows = [[*head, *tail] for head, tail in encode_pairs(self.tokenizer, prompts, completions)]
-        pad = self.module.config.pad_token_id
-        scores: list[float] = []
-        with torch.no_grad():
-            for start in range(0, len(rows), self.batch_size):
-                batch = rows[start : start + self.batch_size]
-                longest = max(map(len, batch))
-                ids = torch.tensor([row + [pad] * (longest - len(row)) for row in batch])
-                mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in batch])
-                logits = self.module(
-                    input_ids=ids.to(self.module.device), attention_mask=mask.to(self.module.device)
-                ).logits
-                scores += logits.squeeze(-1).float().tolist()
+        scores = text_scores(self._scorer, self.tokenizer, prompts, completions, self.batch_size)
         if self.count is not None:
-            self.count(len(rows))
+            self.count(len(scores) * len(self.modules))
         return scores
 
     def enumerated(self, prompt: Prompt, max_new_tokens: int) -> Tensor:
@@ -68,3 +76,27 @@ class RewardModel:
         if self.count is not None:
             self.count(len(scores))
         return scores
+
+
+def text_scores(
+    module: PreTrainedModel | Ensemble,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[Prompt],
+    completions: Sequence[Completion],
+    batch_size: int = 256,
+) -> list[float]:
+    """`module`'s score of each completion; the module, which may be in training, is left as it is."""
+    import torch
+
+    rows = [[*head, *tail] for head, tail in encode_pairs(tokenizer, prompts, completions)]
+    pad = module.config.pad_token_id
+    scores: list[float] = []
+    with torch.no_grad():
+        for start in range(0, len(rows), batch_size):
+            batch = rows[start : start + batch_size]
+            longest = max(map(len, batch))
+            ids = torch.tensor([row + [pad] * (longest - len(row)) for row in batch])
+            mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in batch])
+            logits = module(input_ids=ids.to(module.device), attention_mask=mask.to(module.device)).logits
+            scores += logits.squeeze(-1).float().tolist()
+    return scores

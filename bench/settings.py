@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from bench.contracts import Settings
@@ -56,11 +58,37 @@ class RatingsStage(Settings):
 
 
 class RewardModelStage(Settings):
-    """A Bradley–Terry reward model trained from the SFT model on the training pairs."""
+    """The learned reward: by default Bradley–Terry on the training pairs, trained from the SFT model."""
 
-    epochs: float = Field(2, gt=0, description="passes over the pairs")
-    batch_size: int = Field(32, ge=1, description="pairs per step")
+    fit: Literal["pairs", "ratings"] = Field(
+        "pairs", description="what it is fitted on: Bradley–Terry on pairs, or least squares on pooled 1–5 ratings"
+    )
+    start: Literal["sft", "base", "scratch"] = Field("sft", description="the model that it is trained from")
+    margin: float = Field(
+        0.0, ge=0, description="by how much a pair's scores are to differ for each grade above the lowest (Llama 2)"
+    )
+    lm_weight: float = Field(
+        0.0, ge=0, description="weight of the language-model loss on the chosen completions, per token"
+    )
+    members: int = Field(1, ge=1, le=64, description="models in the ensemble, each with a seed of its own")
+    aggregate: Literal["mean", "min"] = Field(
+        "mean", description="an ensemble's score: the mean of its members', or the least (worst case)"
+    )
+    epochs: float = Field(2, gt=0, description="passes over the pairs or ratings")
+    batch_size: int = Field(32, ge=1, description="pairs or ratings per step")
     learning_rate: float = Field(1e-3, gt=0, le=1, description="peak learning rate (AdamW, linear decay)")
+
+    @property
+    def made_of(self) -> str:
+        """The stage whose labels it is fitted on."""
+        return "preferences" if self.fit == "pairs" else "ratings"
+
+    @model_validator(mode="after")
+    def _only_pairs(self) -> RewardModelStage:
+        for name in ("margin", "lm_weight"):
+            if self.fit == "ratings" and getattr(self, name):
+                raise ValueError(f"`{name}` goes with `fit: pairs`")
+        return self
 
 
 class Stages(Settings):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
+    from bench.models import Ensemble
+
 STAGES = ("preferences", "ratings", "reward_model")
 """The shared stages that a method may name in `needs`. The base and the SFT model exist for every cell."""
 
@@ -59,7 +61,7 @@ class Workbench:
     load_sft: Callable[[], PreTrainedModel]
     load_demonstrations: Callable[[], Dataset]
     load_preferences: Callable[[], Dataset]
-    load_reward_model: Callable[[], PreTrainedModel]
+    load_reward_model: Callable[[], PreTrainedModel | Ensemble]
     load_ratings: Callable[[], Dataset] = _none_here
     load_corpus: Callable[[], list[str]] = list
     needs: set[str] = field(default_factory=lambda: set(STAGES))

@@ -1,6 +1,6 @@
 """How good a reward model is, on preference pairs it was not trained on.
 
-All from the scores of the chosen and the rejected completion of each pair, (pairs,) each. Under Bradley–Terry the
+From the scores of the chosen and the rejected completion of each pair, (pairs,) each. Under Bradley–Terry the
 probability that `chosen` is preferred is σ(chosen − rejected); what a score is worth by itself is not identified.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import spearmanr
 
 from bench.measures.calibration import debiased_ece
 from bench.measures.checks import numbers
@@ -39,6 +40,18 @@ def pair_nll(chosen_score: ArrayLike, rejected_score: ArrayLike) -> float:
     margin grows without bound, and this with it.
     """
     return float(np.mean(np.logaddexp(0.0, -_margin(chosen_score, rejected_score))))
+
+
+def rank_correlation(score: ArrayLike, gold: ArrayLike) -> float:
+    """Spearman's rank correlation of score and gold over the completions of held-out pairs, (completions,) each.
+
+    In [−1, 1]; NaN where one of them is the same for all. Trap: completions of all prompts are ranked together, though
+    under Bradley–Terry scores are identified only up to a shift per prompt: a perfect reward model may stay below 1.
+    """
+    first, second = numbers(score, "scores"), numbers(gold, "gold rewards")
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return float("nan")
+    return float(spearmanr(first, second).statistic)
 
 
 def _margin(chosen: ArrayLike, rejected: ArrayLike) -> NDArray[np.float64]:

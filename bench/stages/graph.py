@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.contracts import Plugin, Settings, Task
 from bench.matrix import Cell, Matrix
-from bench.settings import Stages
+from bench.settings import RewardModelStage, Stages
 from bench.source import source_digest
 
 INFO = "info.json"
@@ -92,21 +92,24 @@ def stages_of(cell: Cell, matrix: Matrix, device: str) -> dict[str, Stage]:
         pairs = settings.preferences.model_dump(mode="json")
         return models | {"preferences": stage("preferences", models, settings=pairs)}
 
-    def reward_model(parents: dict[str, Stage], settings: Stages, split: str, who: str = "") -> Stage:
-        return stage("reward_model", parents, who, settings=settings.reward_model.model_dump(mode="json"), split=split)
+    def reward_model(parents: dict[str, Stage], settings: RewardModelStage, split: str, who: str = "") -> Stage:
+        return stage("reward_model", parents, who, settings=settings.model_dump(mode="json"), split=split)
 
     settings = cell.arm.stages
     source = cell.model.source
     model = source.model_dump(mode="json") if isinstance(source, Settings) else str(source)
     base = stage("base", {}, model=model, model_digest=_model_digest(model))
     models = foundations(settings)
-    if task.has_preferences:
-        models["reward_model"] = reward_model(models, settings, "train")
-        if not task.has_gold:  # one judge for all arms, whatever their own stages
-            models["judge"] = reward_model(foundations(matrix.stages), matrix.stages, "heldout", "judge ")
-    if "ratings" in cell.arm.rests_on:
+    made_of = settings.reward_model.made_of
+    if task.has_ratings and "ratings" in {made_of, *cell.arm.rests_on}:
         beneath = {role: models[role] for role in ("base", "sft")}
         models["ratings"] = stage("ratings", beneath, settings=settings.ratings.model_dump(mode="json"))
+    if task.has_preferences and made_of in models:
+        parents = {role: models[role] for role in ("base", "sft", "preferences", made_of)}
+        models["reward_model"] = reward_model(parents, settings.reward_model, "train")
+    if task.has_preferences and not task.has_gold:  # one judge for all arms, whatever their own stages
+        judge = matrix.stages.reward_model.model_copy(update={"fit": "pairs"})
+        models["judge"] = reward_model(foundations(matrix.stages), judge, "heldout", "judge ")
     evaluation = matrix.evaluation.model_dump(mode="json")
     scorers: dict[str, Stage] = {
         role: models[role] for role in ("base", "sft", "reward_model", "judge") if role in models

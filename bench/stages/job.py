@@ -14,7 +14,7 @@ import torch
 from bench import plugins
 from bench.contracts import Task
 from bench.method import Method
-from bench.models import load_classifier, load_model, load_tokenizer
+from bench.models import Ensemble, load_model, load_reward_model, load_tokenizer
 from bench.reward import RewardModel
 
 if TYPE_CHECKING:
@@ -74,19 +74,23 @@ class Job:
         """The base model's tokenizer, shared by all that is built on it."""
         return load_tokenizer(self.parents["base"])
 
+    @property
+    def base_source(self) -> str | Path:
+        """Where the base model is: a folder, or a hub name."""
+        pointer = self.parents["base"] / POINTER
+        return str(json.loads(pointer.read_text())["source"]) if pointer.exists() else self.parents["base"]
+
     def load_base(self) -> PreTrainedModel:
         """A fresh copy of the base model."""
-        pointer = self.parents["base"] / POINTER
-        source = json.loads(pointer.read_text())["source"] if pointer.exists() else self.parents["base"]
-        return load_model(source, self.tokenizer)
+        return load_model(self.base_source, self.tokenizer)
 
     def load_sft(self) -> PreTrainedModel:
         """A fresh copy of π0."""
         return load_model(self.parents["sft"], self.tokenizer)
 
-    def load_reward_model(self, role: str = "reward_model") -> PreTrainedModel:
+    def load_reward_model(self, role: str = "reward_model") -> PreTrainedModel | Ensemble:
         """The proxy reward model, or the one trained on held-out pairs (role ``"judge"``)."""
-        return load_classifier(self.parents[role], self.tokenizer)
+        return load_reward_model(self.parents[role], self.tokenizer)
 
     def reward_model(self, role: str = "reward_model") -> RewardModel:
         """The same as a callable, on this job's device; its calls are not charged to anybody."""

@@ -1,73 +1,152 @@
-"""Stage `reward_model`: a Bradley–Terry reward model trained by TRL from the SFT model.
+"""Stage `reward_model`: a reward model, or an ensemble, fitted on pairs or on ratings.
 
-Trained on the training pairs it is the proxy that methods maximise; trained on the held-out pairs it is the judge of
+Trained on the training split it is the proxy that methods maximise; trained on the held-out pairs it is the judge of
 tasks whose gold reward nobody knows. Either is tested on the pairs that the other was trained on.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from trl import RewardConfig, RewardTrainer
 
+from bench.contracts import Completion, Prompt
 from bench.errors import BenchError
-from bench.measures.reward_model import pair_accuracy, pair_ece, pair_nll
-from bench.models import load_classifier
-from bench.reward import RewardModel
+from bench.measures.reward_model import pair_accuracy, pair_ece, pair_nll, rank_correlation
+from bench.models import Ensemble, load_classifier, new_classifier
+from bench.reward import RewardModel, text_scores
 from bench.settings import RewardModelStage
 from bench.stages.job import Job, seed_everything
-from bench.training import FiniteCallback, ProgressCallback, training_arguments
+from bench.stages.reward_fitting import MIDDLE, fit_ratings, fit_reward_model, language_head
+from bench.training import MethodCallback, training_arguments
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from transformers import PreTrainedModel
+
+    Score = Callable[[Sequence[Prompt], Sequence[Completion]], list[float]]
+
+CURVE_POINTS = 8
 
 
 def run(job: Job) -> dict[str, Any]:
-    """Write the reward model; report its accuracy, calibration and NLL on pairs it has not seen."""
+    """Write the reward model; report its accuracy, calibration, NLL and learning curve on pairs it has not seen."""
     settings = RewardModelStage(**job.spec["settings"])
     own, other = ("train", "heldout") if job.spec["split"] == "train" else ("heldout", "train")
-    pairs = job.pairs(own)
-    if len(pairs) == 0:
-        raise BenchError(f"no {own} preference pairs to train a reward model on")
-    seed_everything(job.seed)
-    module = load_classifier(job.parents["sft"], job.tokenizer)
-    trainer = RewardTrainer(
-        module,
-        RewardConfig(
-            **training_arguments(job.scratch, job.seed, job.device),
-            num_train_epochs=settings.epochs,
-            per_device_train_batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate,
-            max_length=None,
-        ),
-        train_dataset=pairs,
-        processing_class=job.tokenizer,
-        callbacks=[FiniteCallback(), ProgressCallback(job.progress)],
-    )
-    trainer.train()
+    unseen = job.pairs(other)
+    rows = job.pairs(own) if settings.fit == "pairs" else job.ratings(own)
+    if len(rows) == 0:
+        raise BenchError(f"no {own} {settings.fit} to train a reward model on")
+    curve: list[dict[str, float]] = []
+    fitted = [fit_member(job, settings, rows, unseen, number, curve) for number in range(settings.members)]
+    modules = [module for module, _ in fitted]
+    module: PreTrainedModel | Ensemble = modules[0]
+    if settings.members > 1:
+        module = Ensemble(modules, settings.aggregate)
+        if settings.aggregate == "min":
+            module.centre([mean_score(job, each, rows) for each in modules])
     module.save_pretrained(job.directory)
     scorer = RewardModel(module, job.tokenizer)
-    history = trainer.state.log_history
-    seen, unseen = quality(scorer, pairs), quality(scorer, job.pairs(other))
-    return {
-        "tokens_trained": int(max((entry.get("num_tokens", 0) for entry in history), default=0)),
-        "accuracy_train": seen.get("reward_model_accuracy"),
-        "accuracy_heldout": unseen.get("reward_model_accuracy"),
-        "measures": unseen,
-        "pairs": len(pairs),
-        "pairs_heldout": len(job.pairs(other)),
+    gold = job.task.gold if job.task.has_gold else None
+    measures = quality(scorer, unseen, gold)
+    info = {
+        "tokens_trained": sum(tokens for _, tokens in fitted),
+        "accuracy_heldout": measures.get("reward_model_accuracy"),
+        "measures": measures,
+        "pairs_heldout": len(unseen),
+        "curve": curve,
     }
+    if settings.fit == "pairs":
+        return info | {"pairs": len(rows), "accuracy_train": quality(scorer, rows).get("reward_model_accuracy")}
+    return info | {"ratings": len(rows), "ratings_mse_heldout": squared_error(scorer, job.ratings(other))}
 
 
-def quality(reward_model: RewardModel, pairs: Dataset) -> dict[str, float]:
-    """Accuracy, calibration error and NLL on `pairs`, by the names of `bench.measures`; nothing without pairs."""
+def fit_member(
+    job: Job,
+    settings: RewardModelStage,
+    rows: Dataset,
+    unseen: Dataset,
+    number: int,
+    curve: list[dict[str, float]],
+) -> tuple[PreTrainedModel, int]:
+    """Train one member of the ensemble, its seed the stage's plus its number; the module and the tokens trained on.
+
+    The first one's accuracy and NLL on `unseen` pairs, at the start and after 1/128, …, 1/2 and all of its steps, are
+    appended to `curve`.
+    """
+    seed = job.seed + number
+    seed_everything(seed)
+    module = starting_point(job, settings)
+
+    def report(step: int, total: int) -> None:
+        job.progress(number * total + step, settings.members * total)
+
+    def measure(model: PreTrainedModel, step: int) -> None:
+        now = quality(lambda *texts: text_scores(model, job.tokenizer, *texts), unseen)
+        curve.append({"step": step, **{name.removeprefix("reward_model_"): value for name, value in now.items()}})
+
+    points = CURVE_POINTS if number == 0 and len(unseen) else 0
+    callbacks = [MethodCallback(points, report, measure, lambda tokens: None, lambda step, figures: None)]
+    arguments = training_arguments(job.scratch, seed, job.device) | {
+        "num_train_epochs": settings.epochs,
+        "per_device_train_batch_size": settings.batch_size,
+        "learning_rate": settings.learning_rate,
+    }
+    if settings.fit == "ratings":
+        return module, fit_ratings(module, job.tokenizer, rows, arguments, callbacks)
+    head = language_head(module, start_language_model(job, settings)) if settings.lm_weight else None
+    tokens = fit_reward_model(
+        module, job.tokenizer, rows, arguments, callbacks, settings.margin, settings.lm_weight, head
+    )
+    return module, tokens
+
+
+def starting_point(job: Job, settings: RewardModelStage) -> PreTrainedModel:
+    """The classifier to train, from the global random state: its head is new, and from scratch all of it."""
+    if settings.start == "scratch":
+        return new_classifier(job.base_source, job.tokenizer)
+    return load_classifier(job.parents["sft"] if settings.start == "sft" else job.base_source, job.tokenizer)
+
+
+def start_language_model(job: Job, settings: RewardModelStage) -> PreTrainedModel:
+    """The language model that the classifier started from."""
+    model = job.load_sft() if settings.start == "sft" else job.load_base()
+    if settings.start == "scratch" and not model.config.tie_word_embeddings:
+        raise BenchError("reward_model.lm_weight: a model from scratch whose head is not its embedding has no head yet")
+    return model
+
+
+def quality(score: Score, pairs: Dataset, gold: Score | None = None) -> dict[str, float]:
+    """How good `score` is on `pairs`, by the names of `bench.measures`; nothing without pairs.
+
+    Accuracy, calibration error and NLL; and the rank correlation with `gold` over the completions of all pairs.
+    """
     if len(pairs) == 0:
         return {}
-    chosen = np.array(reward_model(pairs["prompt"], pairs["chosen"]))
-    rejected = np.array(reward_model(pairs["prompt"], pairs["rejected"]))
-    return {
+    chosen, rejected = (np.array(score(pairs["prompt"], pairs[side])) for side in ("chosen", "rejected"))
+    measures = {
         "reward_model_accuracy": pair_accuracy(chosen, rejected),
         "reward_model_ece": pair_ece(chosen, rejected),
         "reward_model_nll": pair_nll(chosen, rejected),
     }
+    if gold is not None:
+        known = [gold(pairs["prompt"], pairs[side]) for side in ("chosen", "rejected")]
+        measures["reward_model_rank_correlation"] = rank_correlation(
+            np.concatenate([chosen, rejected]), np.concatenate(known)
+        )
+    return measures
+
+
+def squared_error(score: Score, ratings: Dataset) -> float | None:
+    """Mean squared error of the ratings that `score` predicts; None without ratings."""
+    if len(ratings) == 0:
+        return None
+    predicted = np.array(score(ratings["prompt"], ratings["completion"])) + MIDDLE
+    return float(np.mean((predicted - np.array(ratings["score"])) ** 2))
+
+
+def mean_score(job: Job, module: PreTrainedModel, rows: Dataset) -> float:
+    """The mean score of the completions in pairs or ratings."""
+    sides = [side for side in ("chosen", "rejected", "completion") if side in rows.column_names]
+    return float(np.mean([text_scores(module, job.tokenizer, rows["prompt"], rows[side]) for side in sides]))

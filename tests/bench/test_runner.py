@@ -156,6 +156,29 @@ def test_a_method_that_needs_ratings_gets_them_or_is_skipped(store, tmp_path):
     assert skipped["reason"] == "method 'read_ratings' needs ratings, and task 'toy' has no ratings"
 
 
+def test_reward_models_of_many_kinds_are_arms_of_one_matrix(store, tmp_path):
+    kinds = {"ratings": {"fit": "ratings"}, "three": {"members": 3, "aggregate": "min"}, "graded": {"margin": 0.5}}
+    arms = {kind: {"method": "best_of_n", "stages": {"reward_model": how}} for kind, how in kinds.items()}
+    run = bench.run(matrix("best_of_n", arms=arms, tasks=["strings"]), out=tmp_path / "kinds", store=store)
+    found = {record["cell"]["arm"]: record for record in records(run.directory).values()}
+    assert {record["status"] for record in found.values()} == {"ok"}
+    made = {arm: record["reward_models"]["reward_model"] for arm, record in found.items()}
+    assert {arm: kind.get("pairs", kind.get("ratings")) for arm, kind in made.items()} == {
+        "best_of_n": 64,
+        "ratings": 2000,
+        "three": 64,
+        "graded": 64,
+    }
+    assert {arm: record["cost"]["gold_labels"] for arm, record in found.items()}["ratings"] == 2000
+    assert found["three"]["cost"]["reward_model_calls"] == 3 * found["best_of_n"]["cost"]["reward_model_calls"]
+    assert made["ratings"]["ratings_mse_heldout"] < 4
+    for arm, kind in made.items():
+        assert kind["curve"][0]["step"] == 0
+        assert kind["curve"][-1].keys() == {"step", "accuracy", "ece", "nll"}
+        assert -1 <= found[arm]["measures"]["reward_model_rank_correlation"] <= 1
+    assert made["best_of_n"]["curve"][-1]["accuracy"] == made["best_of_n"]["accuracy_heldout"]
+
+
 def test_cells_that_end_badly_are_records_with_a_reason_and_the_others_go_on(first, store, tmp_path):
     bad = matrix("explode", "crash", "die", "hungry", "sneak", "boast", "picky", "sft")
     run = bench.run(bad, out=tmp_path / "bad", store=store)

@@ -3,44 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 import torch
+from string_stages import job, untrained_model
 
-from bench.models import load_classifier, load_model, tiny_model, word_tokenizer
-from bench.settings import PreferencesStage, RewardModelStage, TinyModel
+from bench.models import load_classifier, load_model
+from bench.settings import PreferencesStage, RewardModelStage
 from bench.stages import preferences, reward_model
-from bench.stages.job import Job
 from bench.workbench import Workbench
 from methods.dpo import DPO
 from tasks.strings import Strings
+
+TASK = Strings(noise=0.1)
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained model of strings, base and π0 in one."""
-    folder = tmp_path_factory.mktemp("model")
-    tokenizer = word_tokenizer(Strings().vocabulary())
-    tiny_model(TinyModel(layers=1, width=16, heads=2, context=16), tokenizer, seed=0).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-def job(directory: Path, model: Path, settings: dict[str, Any], **parents: Path) -> Job:
-    task = {"name": "strings", "settings": Strings(noise=0.1).model_dump(mode="json")}
-    spec = {"task": task, "seed": 1, "device": "cpu", "plugins": [], "settings": settings, "split": "train"}
-    directory.mkdir()
-    folders = {"base": model, "sft": model, **parents}
-    return Job(spec, directory, folders, directory / "scratch", lambda step, total: None)
+    return untrained_model(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")
 def pairs(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The artifact of the stage."""
-    settings = PreferencesStage(pairs=48, heldout=16).model_dump(mode="json")
-    stage = job(tmp_path_factory.mktemp("pairs") / "graded", model, settings)
+    settings = PreferencesStage(pairs=48, heldout=16)
+    stage = job(tmp_path_factory.mktemp("pairs") / "graded", settings, TASK, base=model, sft=model)
     preferences.run(stage)
     return stage.directory
 
@@ -71,8 +60,9 @@ def test_annotated_pairs_are_graded_and_better_by_more_where_the_grade_is_higher
 def test_the_reward_model_is_the_same_with_and_without_grades(model: Path, pairs: Path, ungraded: Path) -> None:
     trained = []
     for name, artifact in (("with", pairs), ("without", ungraded)):
-        settings = RewardModelStage(epochs=1).model_dump(mode="json")
-        stage = job(pairs.with_name(f"reward_{name}"), model, settings, preferences=artifact)
+        settings = RewardModelStage(epochs=1)
+        folder = pairs.with_name(f"reward_{name}")
+        stage = job(folder, settings, TASK, base=model, sft=model, preferences=artifact)
         reward_model.run(stage)
         trained.append(load_classifier(stage.directory).state_dict())
     assert all(torch.equal(trained[0][name], trained[1][name]) for name in trained[0])
@@ -81,7 +71,7 @@ def test_the_reward_model_is_the_same_with_and_without_grades(model: Path, pairs
 def test_dpo_is_the_same_with_and_without_grades(model: Path, pairs: Path, ungraded: Path) -> None:
     trained = []
     for name, artifact in (("with", pairs), ("without", ungraded)):
-        stage = job(pairs.with_name(f"dpo_{name}"), model, {}, preferences=artifact)
+        stage = job(pairs.with_name(f"dpo_{name}"), None, TASK, base=model, sft=model, preferences=artifact)
         workbench = Workbench(
             task=stage.task,
             tokenizer=stage.tokenizer,

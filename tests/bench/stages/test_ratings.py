@@ -6,20 +6,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from string_stages import job
 
 from bench.settings import RatingsStage, TinyModel
 from bench.stages import ratings
 from bench.stages.base import pretrain
-from bench.stages.job import Job
 from tasks.strings import Strings
 
 TASK = Strings(noise=0, raters=3, rater_spread=1)
-SPEC = {
-    "task": {"name": "strings", "settings": TASK.model_dump(mode="json")},
-    "seed": 1,
-    "device": "cpu",
-    "plugins": [],
-}
 
 
 @pytest.fixture(scope="module")
@@ -27,15 +21,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that has learned to write strings, base and π0 in one."""
     folder = tmp_path_factory.mktemp("model")
     settings = TinyModel(layers=1, width=16, heads=2, context=16, steps=150, learning_rate=1e-2)
-    pretrain(Job(SPEC, folder, {}, folder / "scratch", lambda step, total: None), settings)
+    pretrain(job(folder, None, TASK), settings)
     return folder
 
 
 def rated(folder: Path, model: Path, settings: RatingsStage) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]:
-    spec = SPEC | {"settings": settings.model_dump(mode="json")}
-    folder.mkdir()
-    stage = Job(spec, folder, {"base": model, "sft": model}, folder / "scratch", lambda step, total: None)
-    info = ratings.run(stage)
+    info = ratings.run(job(folder, settings, TASK, base=model, sft=model))
     return pd.read_parquet(folder / "train.parquet"), pd.read_parquet(folder / "heldout.parquet"), info
 
 
