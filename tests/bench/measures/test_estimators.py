@@ -36,7 +36,7 @@ def world():
     truth |= {"k1": truth["kl"], "k3": truth["kl"]}
 
     prompts = [PROMPT] * (REPETITIONS * SAMPLES)
-    samples = ModelPolicy(policy, tokenizer, task.max_completion_tokens, 8192).sample(prompts, seed=5)
+    samples = ModelPolicy(policy, tokenizer, task.max_completion_tokens, 8192).sample(prompts, seed=7)
     theirs = ModelPolicy(reference, tokenizer, task.max_completion_tokens, 8192).sample(prompts, seed=6)
     scores = sequence_scores(policy, reference, samples, 8192)
     values = {name: scores[name] for name in ("kl", "entropy", "length")}
