@@ -32,7 +32,7 @@ def completion_count(vocabulary: int, max_new_tokens: int) -> int:
 
 @lru_cache(maxsize=4)
 def all_completions(vocabulary: int, eos: int, max_new_tokens: int) -> tuple[Tensor, Tensor]:
-    """Every completion over the whole vocabulary, special tokens included, as `bench.sampling.generate` may draw them.
+    """Every completion over the whole vocabulary, special tokens included: what may be sampled from a model.
 
     A completion ends at EOS or at `max_new_tokens`. Shorter ones come first, those of one length in lexicographic
     order. See `completion_count` for N.

@@ -11,13 +11,13 @@ from scipy import stats
 from transformers import GPT2ForSequenceClassification, TrainingArguments
 
 from bench.exact import log_probabilities, objective, rows_of
-from bench.models import tiny_model, word_tokenizer
+from bench.models import word_tokenizer
 from bench.reward import RewardModel
 from bench.sampling import generate
-from bench.settings import TinyModel
 from methods.gradients import exact_gradient, flat_gradient, quality, score_function_gradient
 from methods.reward_gradient.trainer import RewardGradientTrainer
 from tasks.strings import Strings
+from tests.small_models import trained
 
 TASK = Strings()
 TOKENIZER = word_tokenizer(TASK.vocabulary())
@@ -26,26 +26,12 @@ REPETITIONS, BATCH, DIRECTIONS = 250, 16, 8
 LEVEL = 0.99  # of all intervals of one estimator together
 
 
-def a_model(seed: int, steps: int):
-    """A small model after some steps on the task's corpus."""
-    model = tiny_model(TinyModel(layers=1, width=16, heads=2, context=16), TOKENIZER, seed)
-    rows = [[*row, TOKENIZER.eos_token_id] for row in TOKENIZER(TASK.corpus(seed))["input_ids"]]
-    ids = torch.tensor([row + [0] * (6 - len(row)) for row in rows])
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    generator = torch.Generator().manual_seed(seed)
-    for _ in range(steps):
-        batch = ids[torch.randint(len(ids), (64,), generator=generator)]
-        model(input_ids=batch, labels=batch.masked_fill(batch == 0, -100)).loss.backward()
-        optimiser.step()
-        optimiser.zero_grad()
-    return model.eval()
-
-
 class World:
     """A policy, its reference, a reward model, the exact ∇J, and directions to look along (the first is ∇J's own)."""
 
     def __init__(self) -> None:
-        self.policy, self.reference = a_model(0, 60), a_model(1, 60).requires_grad_(False)
+        self.policy, self.reference = (trained(TASK, TOKENIZER, seed, steps=60, width=16) for seed in (0, 1))
+        self.reference.requires_grad_(False)
         config = copy.deepcopy(self.policy.config)
         config.num_labels = 1
         torch.manual_seed(2)
