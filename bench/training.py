@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,24 @@ class ProgressCallback(TrainerCallback):
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Report the step."""
         self.report(state.global_step, state.max_steps)
+
+
+class StepsCallback(TrainerCallback):
+    """Calls a function when given steps have been made (0: before the first), with their number in the list."""
+
+    def __init__(self, steps: Sequence[int], act: Callable[[int], None]) -> None:
+        self.steps, self.act = list(steps), act
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Act where training starts."""
+        self.on_step_end(args, state, control)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Act after a step."""
+        if state.global_step in self.steps:
+            self.act(self.steps.index(state.global_step))
 
 
 class MethodCallback(FiniteCallback):

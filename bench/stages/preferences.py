@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.annotator import Annotated
@@ -13,6 +14,8 @@ from bench.stages.job import Job, seed_everything
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+    from bench.contracts import Prompt, Task
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -32,25 +35,41 @@ def run(job: Job) -> dict[str, Any]:
         heldout = heldout.select(range(min(settings.heldout, len(heldout))))
     else:
         policy = ModelPolicy(job.load_sft().to(job.device), job.tokenizer, job.task.max_completion_tokens)
-        train, sampled = annotate(job, policy, "train", settings.pairs, job.seed)
-        heldout, more = annotate(job, policy, "test", settings.heldout, job.seed + 1)
+        train, sampled = sampled_pairs(job, policy, "train", settings.pairs, job.seed)
+        heldout, more = sampled_pairs(job, policy, "test", settings.heldout, job.seed + 1)
         info["tokens_sampled"] = sampled + more
     train.to_parquet(job.directory / "train.parquet")
     heldout.to_parquet(job.directory / "heldout.parquet")
     return info | {"gold_labels": len(train), "pairs": len(train), "heldout_pairs": len(heldout)}
 
 
-def annotate(job: Job, policy: ModelPolicy, split: str, count: int, seed: int) -> tuple[Dataset, int]:
+def sampled_pairs(job: Job, policy: ModelPolicy, split: str, count: int, seed: int) -> tuple[Dataset, int]:
+    """Pairs of samples of `policy` for the prompts of a split, and the tokens sampled: see `annotate`."""
+    prompts = list(job.task.prompts(split)["prompt"])
+    return annotate(job.task, policy, prompts, count, seed, job.task.prefers_first, job.progress)
+
+
+def annotate(
+    task: Task,
+    policy: ModelPolicy,
+    prompts: Sequence[Prompt],
+    count: int,
+    seed: int,
+    prefers_first: Callable[..., list[bool]],
+    progress: Callable[[int, int], None] = lambda done, count: None,
+) -> tuple[Dataset, int]:
     """`count` pairs of different samples of `policy`, compared by the task's annotator; and the tokens sampled.
 
-    Prompts are taken in turn, as often as needed. Two equal samples say nothing and are drawn again; a policy that
-    cannot give enough different samples in ten rounds gives fewer pairs.
+    Prompts are taken in turn, as often as needed. Two equal samples say nothing: they are not shown to the annotator
+    but drawn again; a policy that cannot give enough different samples in ten rounds gives fewer pairs.
+
+    Args:
+        prefers_first: the annotator, called as `bench.Task.prefers_first`: the task's own, or one that is charged.
     """
     from datasets import Dataset
 
-    prompts = list(job.task.prompts(split)["prompt"])
     columns: dict[str, list[Any]] = {"prompt": [], "chosen": [], "rejected": []}
-    if isinstance(job.task, Annotated):
+    if isinstance(task, Annotated):
         columns["grade"] = []
     tokens = drawn = 0
     for attempt in range(10):
@@ -61,14 +80,17 @@ def annotate(job: Job, policy: ModelPolicy, split: str, count: int, seed: int) -
         drawn += missing
         samples = policy.sample([prompt for prompt in asked for _ in range(2)], seed + 1000 * attempt)
         tokens += sum(map(len, samples.completion_ids))
-        first, second = samples.completions[0::2], samples.completions[1::2]
-        answers = job.task.prefers_first(asked, first, second, seed + 1000 * attempt)
-        differ = [i for i in range(missing) if first[i] != second[i]]
-        columns["prompt"] += [asked[i] for i in differ]
-        columns["chosen"] += [first[i] if answers[i] else second[i] for i in differ]
-        columns["rejected"] += [second[i] if answers[i] else first[i] for i in differ]
-        if isinstance(job.task, Annotated):
-            grades = job.task.grades(asked, first, second, seed + 1000 * attempt)
-            columns["grade"] += [abs(grades[i]) for i in differ]
-        job.progress(min(count, len(columns["prompt"])), count)
+        rows = zip(asked, samples.completions[0::2], samples.completions[1::2], strict=True)
+        differing = [row for row in rows if row[1] != row[2]]
+        if not differing:
+            continue
+        texts, one, two = (list(column) for column in zip(*differing, strict=True))
+        answers = prefers_first(texts, one, two, seed + 1000 * attempt)
+        for (prompt, first, second), better in zip(differing, answers, strict=True):
+            columns["prompt"].append(prompt)
+            columns["chosen"].append(first if better else second)
+            columns["rejected"].append(second if better else first)
+        if isinstance(task, Annotated):
+            columns["grade"] += map(abs, task.grades(texts, one, two, seed + 1000 * attempt))
+        progress(min(count, len(columns["prompt"])), count)
     return Dataset.from_dict(columns), tokens

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -11,9 +12,10 @@ from pydantic import model_validator
 
 from bench.contracts import Field, Task
 from bench.method import Method
+from bench.search_space import Range, SearchSpace
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, TrainerCallback
 
     from bench.policy import Policy
     from bench.workbench import Workbench
@@ -31,6 +33,10 @@ class PolicyGradient(Method):
     """
 
     needs: ClassVar[set[str]] = {"reward_model"}
+    search_space: ClassVar[SearchSpace] = {
+        "learning_rate": Range(1e-4, 3e-3, log=True),
+        "kl_weight": Range(0.03, 0.5, log=True),
+    }
 
     # acting
     start: Literal["sft", "base"] = Field("sft", description="the model that training starts from; KL is to π0 always")
@@ -121,8 +127,17 @@ class PolicyGradient(Method):
         self.optimise(workbench, model, workbench.gold if self.reward == "gold" else learned)
         return workbench.policy(model)
 
-    def optimise(self, workbench: Workbench, model: PreTrainedModel, reward: Reward) -> None:
-        """Maximise `reward` (called on prompts and completions) in place, from `model`, on the workbench's account."""
+    def optimise(
+        self,
+        workbench: Workbench,
+        model: PreTrainedModel,
+        reward: Reward,
+        callbacks: Sequence[TrainerCallback] = (),
+    ) -> None:
+        """Maximise `reward` (called on prompts and completions) in place, from `model`, on the workbench's account.
+
+        `callbacks` are called before the workbench's own.
+        """
         from methods.policy_gradient.rewards import prefix_scores
         from methods.policy_gradient.trainer import PolicyGradientTrainer
 
@@ -139,7 +154,7 @@ class PolicyGradient(Method):
             critic=self._critic(workbench) if self.critic == "separate" and self.baseline == "critic" else None,
             prefix_reward=prefix_reward,
             corpus=workbench.corpus if self.ptx_weight else None,
-            callbacks=workbench.callbacks(),
+            callbacks=[*callbacks, *workbench.callbacks()],
         )
         trainer.train()
         workbench.cost.tokens_sampled += trainer.actor.tokens_sampled
