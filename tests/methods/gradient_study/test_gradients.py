@@ -14,7 +14,7 @@ from bench.exact import log_probabilities, objective, rows_of
 from bench.models import word_tokenizer
 from bench.reward import RewardModel
 from bench.sampling import generate
-from methods.gradients import exact_gradient, flat_gradient, quality, score_function_gradient
+from methods.gradient_study.gradients import exact_gradient, flat_gradient, quality, score_function_gradient
 from methods.reward_gradient.trainer import RewardGradientTrainer
 from tasks.strings import Strings
 from tests.small_models import trained

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-    from methods.exact_advantages import Tree
+    from methods.gradient_study.advantages import Tree
 
 LAMBDAS = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0)
 
@@ -23,8 +23,8 @@ class GradientStudy(Method):
 
     J = E_π[r], r the reward model's score, whose gradient relaxed outputs need (KL has none at π0). Reports means over
     prompts: `grad_bias_…` and `grad_deviation_…` of each estimator, in units of ‖∇J‖, with `grad_noise_…`, the standard
-    error of that bias (`methods.gradients.quality`); `gae_bias_…` and `gae_deviation_…` for each λ in hundredths, in
-    the reward's unit (`methods.exact_advantages.advantage_quality`).
+    error of that bias (see `quality`); `gae_bias_…` and `gae_deviation_…` for each λ in hundredths, in
+    the reward's unit (see `advantage_quality`).
     """
 
     needs: ClassVar[set[str]] = {"reward_model"}
@@ -52,8 +52,8 @@ class GradientStudy(Method):
 
     def _figures(self, workbench: Workbench, prompt: Prompt, seed: int) -> Iterator[tuple[str, float]]:
         from bench.exact import enumerate_completions, states
-        from methods.exact_advantages import Tree, advantage_quality, fitted_values
-        from methods.gradients import quality
+        from methods.gradient_study.advantages import Tree, advantage_quality, fitted_values
+        from methods.gradient_study.gradients import quality
 
         model, limit = workbench.sft_model().eval(), workbench.max_completion_tokens
         scores = workbench.reward_model.enumerated(prompt, limit)
@@ -85,7 +85,7 @@ class GradientStudy(Method):
         import torch
         from transformers import TrainingArguments
 
-        from methods.gradients import Baseline, exact_gradient, flat_gradient, score_function_gradient
+        from methods.gradient_study.gradients import Baseline, exact_gradient, flat_gradient, score_function_gradient
         from methods.reward_gradient.relaxation import Estimator
         from methods.reward_gradient.trainer import RewardGradientTrainer
 

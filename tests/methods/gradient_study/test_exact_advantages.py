@@ -8,7 +8,7 @@ import torch
 from bench.exact import enumerate_completions, states
 from bench.models import tiny_model, word_tokenizer
 from bench.settings import TinyModel
-from methods.exact_advantages import Tree, advantage_quality, fitted_values
+from methods.gradient_study.advantages import Tree, advantage_quality, fitted_values
 
 
 def by_hand() -> tuple[Tree, torch.Tensor]:
