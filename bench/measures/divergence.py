@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from bench.measures.checks import numbers
-from bench.measures.scoring import completion_logits, token_logprobs
+from bench.measures.scoring import at_tokens, completion_logits, token_logprobs
 from bench.policy import Samples
 
 Array = NDArray[np.float64]
@@ -46,8 +46,8 @@ def sequence_scores(
     for mine, theirs in pairs:
         ours, others = mine.logits.log_softmax(-1), theirs.logits.log_softmax(-1).to(mine.logits.device)
         per_token = {
-            "logp": token_logprobs(mine.logits, mine.tokens),
-            "reference_logp": token_logprobs(theirs.logits, theirs.tokens).to(mine.logits.device),
+            "logp": at_tokens(ours, mine.tokens),
+            "reference_logp": at_tokens(others, mine.tokens),
             "kl": full_kl(ours, others),
             "entropy": full_entropy(ours),
             "length": torch.ones_like(mine.tokens),
