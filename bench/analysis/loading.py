@@ -42,7 +42,7 @@ class RunFrames:
         records: one row per cell, in the matrix's order. Columns: `cell` (its id), `index`, `task`, `model`,
         `arm`,
             `method`, `seed`; `status`, `reason`, `step`, `judged_by`; every measure by its name; `cost_…`
-            (seconds, megabytes, counts); `hyperparameters`, `set_aside`, `reward_models` (dictionaries);
+            (seconds, megabytes, counts); `hyperparameters`, `set_aside`, `about`, `reward_models` (dictionaries);
             `commit`.
         curves, completions, probes: the rows of all cells' parquet files behind each cell's identity; empty
             where no cell has such a file.
@@ -122,6 +122,7 @@ def _flatten(path: Path) -> dict[str, Any]:
             **{f"cost_{name}": value for name, value in cost.items() if name != "stages"},
             "hyperparameters": cell.get("hyperparameters") or {},
             "set_aside": (record.get("data") or {}).get("set_aside") or {},
+            "about": (record.get("data") or {}).get("about") or {},
             "reward_models": record.get("reward_models") or {},
             "commit": record.get("commit"),
         }

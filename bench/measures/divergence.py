@@ -130,7 +130,7 @@ def kl_k3_low(logp: ArrayLike, reference_logp: ArrayLike, prompt_ids: Sequence[H
 
     The mean of k3 errs by that of k1 plus mean r − 1, and the second part is known exactly, since E[r] = 1 under π. It
     is taken off (Owen 2013, section 8.9, a control variate of coefficient −1), and the rest has Student's t interval
-    over the means of prompts: `prompt_ids` says which prompt each completion has. So the interval is k1's, and k3's mean
+    over the means of prompts: `prompt_ids` says which prompt each completion has. So the interval is k1's, and mean k3
     may lie outside it. On `strings` (KL 0.6, 512 samples) it covers 95 %; about k3 itself, Student's t covers 90 %,
     Johnson's (1978) 90 %, Hall's (1992) cubic transformation and the bootstrap-t 92 %, as samples of that size have not
     seen the tail. NaN for one prompt. Trap: of the samples' noise alone; another seed's policy is another policy.
