@@ -116,16 +116,29 @@ def table(
     against: Annotated[
         str | None, typer.Option(metavar="ARM", help="Arm to hold the others against. [default: sft, if it is there]")
     ] = None,
+    margin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MEASURE=NUMBER",
+            help="Also test which arms are equivalent to that arm, to within NUMBER in the measure's unit; repeatable.",
+        ),
+    ] = None,
 ) -> None:
     """Print a run's table, its paired differences and its win rates, and write them all beside the records."""
+    from bench.analysis.equivalence import equivalences, parse_margins, write_equivalences
     from bench.analysis.loading import load_run
     from bench.analysis.paired import write_paired
     from bench.analysis.winrate_tables import render_win_rates, write_win_rates
 
-    files = _print_table(run)
     frames = load_run(run)
+    margins = parse_margins(margin or ())
+    if margins:  # a mistake is told before anything is printed
+        equivalences(frames, against or "sft", margins)
+    files = _print_table(run)
     if against or "sft" in set(frames.records["arm"]):
         files += write_paired(frames, against or "sft", run / "tables")
+    if margins:
+        files += write_equivalences(frames, against or "sft", margins, run / "tables")
     render_win_rates(frames)
     for file in [*files, *write_win_rates(frames, run / "tables")]:
         print(f"wrote {_short(file)}")

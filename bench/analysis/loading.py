@@ -42,7 +42,7 @@ class RunFrames:
         records: one row per cell, in the matrix's order. Columns: `cell` (its id), `index`, `task`, `model`, `arm`,
             `method`, `seed`; `status`, `reason`, `step`, `judged_by`; every measure by its name, and what a method
             reports of itself; `cost_…` (seconds, megabytes, counts); `hyperparameters`, `stages`, `set_aside`,
-            `reward_models` (dictionaries); `commit`.
+            `about`, `reward_models` (dictionaries); `commit`.
         curves, training, completions, probes: the rows of all cells' parquet files behind each cell's identity; empty
             where no cell has such a file.
     """
@@ -127,6 +127,7 @@ def _flatten(path: Path) -> dict[str, Any]:
             "hyperparameters": cell.get("hyperparameters") or {},
             "stages": cell.get("stages") or {},
             "set_aside": (record.get("data") or {}).get("set_aside") or {},
+            "about": (record.get("data") or {}).get("about") or {},
             "reward_models": record.get("reward_models") or {},
             "commit": record.get("commit"),
         }

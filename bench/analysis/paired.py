@@ -7,7 +7,7 @@ out of a difference.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -34,19 +34,13 @@ def paired_differences(run: RunFrames, against: str) -> pd.DataFrame:
     Raises:
         BenchError: no arm is called `against`, with the nearest name.
     """
-    arms = list(dict.fromkeys(run.records["arm"]))
-    if against not in arms:
-        raise BenchError(f"no arm {against!r} in {run.directory}{nearest(against, arms)}")
-    records = run.records.set_index("cell", drop=False)
-    records = records.assign(hypervolume=by_cell(run).reindex(records.index))
     rows = []
-    for (task, model), cells in records[records["status"] == "ok"].groupby(["task", "model"], sort=False):
+    for task, model, cells, theirs in held_against(run, against):
         known = [measure for measure in FAMILY if measure in cells and cells[measure].notna().any()]
         known = [measure for measure in known if measure != "judge" or "gold" not in known]
-        theirs = cells[cells["arm"] == against]
         for arm, own in cells.groupby("arm", sort=False):
             for measure in known if arm != against else ():
-                x = paired_difference(_by_seed(own, measure), _by_seed(theirs, measure))
+                x = paired_difference(by_seed(own, measure), by_seed(theirs, measure))
                 if x.difference.n:
                     d, i = x.difference, x.improvement
                     rows.append((task, model, arm, measure, d.mean, d.low, d.high, d.n, i.mean, i.low, i.high, x.p))
@@ -67,6 +61,26 @@ def paired_differences(run: RunFrames, against: str) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=names)
     frame["p_holm"] = frame.groupby(["task", "model"], sort=False)["p"].transform(lambda p: holm(p.to_numpy()))
     return frame
+
+
+def held_against(run: RunFrames, against: str) -> Iterator[tuple[str, str, pd.DataFrame, pd.DataFrame]]:
+    """Task, model, their cells that ended well (with `hypervolume`), and those of the arm `against` among them.
+
+    Raises:
+        BenchError: no arm is called `against`, with the nearest name.
+    """
+    arms = list(dict.fromkeys(run.records["arm"]))
+    if against not in arms:
+        raise BenchError(f"no arm {against!r} in {run.directory}{nearest(against, arms)}")
+    records = run.records.set_index("cell", drop=False)
+    records = records.assign(hypervolume=by_cell(run).reindex(records.index))
+    for (task, model), cells in records[records["status"] == "ok"].groupby(["task", "model"], sort=False):
+        yield str(task), str(model), cells, cells[cells["arm"] == against]
+
+
+def by_seed(cells: pd.DataFrame, measure: str) -> dict[Hashable, float]:
+    """A measure of one arm's cells by their seed."""
+    return dict(zip(cells["seed"], cells[measure].astype(float), strict=True))
 
 
 def paired_table(differences: pd.DataFrame, task: str, model: str) -> pd.DataFrame:
@@ -125,7 +139,3 @@ def _p_text(p: float) -> str:
     if math.isnan(p):
         return ""
     return "\np < 0.001" if p < 0.001 else f"\np = {p:.2g}"
-
-
-def _by_seed(cells: pd.DataFrame, measure: str) -> dict[Hashable, float]:
-    return dict(zip(cells["seed"], cells[measure].astype(float), strict=True))

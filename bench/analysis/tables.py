@@ -104,6 +104,9 @@ def notes(run: RunFrames, task: str, model: str) -> list[str]:
         aside |= {reason: max(count, aside.get(reason, 0)) for reason, count in each.items() if count}
     if aside:
         lines.append(f"Rows set aside: {', '.join(f'{n:,} {why}' for why, n in sorted(aside.items()))}.")
+    about = {name: value for each in cells["about"] for name, value in each.items()}
+    if about:
+        lines.append(f"About the task: {', '.join(f'{name} {_number(value)}' for name, value in about.items())}.")
     return [*lines, *_failures(cells[cells["status"] != "ok"])]
 
 
@@ -304,6 +307,10 @@ def _failures(cells: pd.DataFrame) -> Iterator[str]:
 
 def _values(cells: pd.DataFrame, measure: str) -> np.ndarray:
     return cells[measure].dropna().unique() if measure in cells else np.array([])
+
+
+def _number(value: float) -> str:
+    return f"{int(value):,}" if float(value).is_integer() and abs(value) > 1 else f"{value:.3g}"
 
 
 def _range(values: np.ndarray) -> str:

@@ -31,16 +31,16 @@ BINS = 10
 
 def every_choice(probabilities: Sequence[ArrayLike], answers: Sequence[int]) -> tuple[Array, Array]:
     """Confidences and outcomes of the event *every choice*: one entry per question and choice."""
-    right = [np.arange(len(p)) == a for p, a in zip(_rows(probabilities), answers, strict=True)]
-    return np.concatenate(_rows(probabilities)), np.concatenate(right).astype(float)
+    table, asked = _table(probabilities, answers)
+    right = np.arange(table.shape[1]) == np.asarray(answers)[:, None]
+    return table[asked], right[asked].astype(float)
 
 
 def top_choice(probabilities: Sequence[ArrayLike], answers: Sequence[int]) -> tuple[Array, Array]:
     """Confidences and outcomes of the event *top choice*: one entry per question (the first of equals)."""
-    rows = _rows(probabilities)
-    top = [int(p.argmax()) for p in rows]
-    confidences = np.array([p[i] for p, i in zip(rows, top, strict=True)])
-    return confidences, np.equal(top, answers).astype(float)
+    table, asked = _table(probabilities, answers)
+    top = np.where(asked, table, -np.inf).argmax(1)
+    return table[np.arange(len(table)), top], np.equal(top, answers).astype(float)
 
 
 # -- measures ------------------------------------------------------------------------------------------
@@ -84,7 +84,10 @@ def exact_calibration_error(probabilities: Sequence[ArrayLike], posteriors: Sequ
     Needs no outcomes and has no sampling noise of theirs. Trap: an upper bound on the calibration error (Jensen): a
     model can be calibrated and yet know less than the posterior does.
     """
-    return float(np.mean(np.abs(np.concatenate(_rows(probabilities)) - np.concatenate(_rows(posteriors)))))
+    (mine, asked), (true, known) = _table(probabilities), _table(posteriors)
+    if asked.shape != known.shape or (asked != known).any():
+        raise ValueError("questions differ in their number of choices from their posteriors")
+    return float(np.mean(np.abs(mine - true)[asked]))
 
 
 def brier(confidences: ArrayLike, outcomes: ArrayLike) -> float:
@@ -124,7 +127,8 @@ def nll(probabilities: Sequence[ArrayLike], answers: Sequence[int]) -> float:
 
     Nats, lower is better, a proper score. A probability that underflowed counts as the least double.
     """
-    p = np.array([row[a] for row, a in zip(_rows(probabilities), answers, strict=True)])
+    table, _ = _table(probabilities, answers)
+    p = table[np.arange(len(table)), np.asarray(answers)]
     return float(-np.mean(np.log(np.maximum(p, np.finfo(float).tiny))))
 
 
@@ -205,7 +209,7 @@ def answer_nll(probabilities: Sequence[ArrayLike], answers: Sequence[int]) -> fl
     Trap: one confident mistake can outweigh all else; a probability that underflowed counts as the least double (708
     nats).
     """
-    return nll(_rows(probabilities), answers)
+    return nll(probabilities, answers)
 
 
 def accuracy(probabilities: Sequence[ArrayLike], answers: Sequence[int]) -> float:
@@ -243,37 +247,54 @@ def token_ece_all(entry_confidence: ArrayLike, entry_correct: ArrayLike) -> floa
 # -- temperature ---------------------------------------------------------------------------------------
 
 
-def at_temperature(probabilities: Sequence[ArrayLike], temperature: float) -> list[Array]:
+def at_temperature(probabilities: Sequence[ArrayLike], temperature: float) -> Sequence[Array]:
     """softmax(log p / temperature) of each row."""
-    return [softmax(row / temperature) for row in _log_rows(probabilities)]
+    logs = _logs(probabilities)
+    scaled: Array = softmax(logs / temperature, axis=1)
+    return [row[np.isfinite(log)] for row, log in zip(scaled, logs, strict=True)]
 
 
 def fit_temperature(probabilities: Sequence[ArrayLike], answers: Sequence[int]) -> float:
     """The temperature in [0.05, 20] that minimises the mean NLL of the answers (Guo et al. 2017, section 4.2)."""
-    rows = _log_rows(probabilities)
-    table = np.full((len(rows), max(map(len, rows))), -np.inf)
-    for i, row in enumerate(rows):
-        table[i, : len(row)] = row
-    right = table[np.arange(len(rows)), np.asarray(answers)]
+    logs = _logs(probabilities)
+    # relative to the right choice, which so is 0: −log p(right | scale) = log Σ exp(scale · difference)
+    differences = logs - logs[np.arange(len(logs)), np.asarray(answers)][:, None]
 
     def loss(log_temperature: float) -> float:
-        scale = np.exp(-log_temperature)
-        return float(np.mean(logsumexp(table * scale, axis=1) - right * scale))
+        return float(np.mean(logsumexp(differences * np.exp(-log_temperature), axis=1)))
 
     best = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
     return float(np.exp(best.x))
 
 
-def _log_rows(probabilities: Sequence[ArrayLike]) -> list[Array]:
-    return [np.log(np.maximum(row, np.finfo(float).tiny)) for row in _rows(probabilities)]
+def _logs(probabilities: Sequence[ArrayLike]) -> Array:
+    """log p, (questions, most choices); −inf behind the last choice of a shorter row."""
+    table, asked = _table(probabilities)
+    return np.where(asked, np.log(np.maximum(table, np.finfo(float).tiny)), -np.inf)
 
 
-def _rows(probabilities: Sequence[ArrayLike]) -> list[Array]:
+def _table(probabilities: Sequence[ArrayLike], answers: Sequence[int] | None = None) -> tuple[Array, NDArray[np.bool_]]:
+    """One row per question: its choices' probabilities, 0 behind the last; and where there is a choice.
+
+    Raises:
+        ValueError: no questions, a probability that is no finite number, or not one answer among each one's choices.
+    """
     if len(probabilities) == 0:
         raise ValueError("no questions")
-    rows = [np.asarray(row, dtype=float) for row in probabilities]
-    numbers(np.concatenate(rows), "probabilities")
-    return rows
+    if isinstance(probabilities, np.ndarray) and probabilities.ndim == 2:
+        table, asked = np.asarray(probabilities, dtype=float), np.ones(probabilities.shape, dtype=bool)
+    else:
+        rows = [np.asarray(row, dtype=float) for row in probabilities]
+        count = np.array([len(row) for row in rows])
+        asked = np.arange(count.max()) < count[:, None]
+        table = np.zeros(asked.shape)
+        table[asked] = np.concatenate(rows)
+    numbers(table, "probabilities")
+    if answers is not None:
+        right = np.asarray(answers)
+        if right.shape != (len(table),) or (right < 0).any() or (right >= asked.sum(1)).any():
+            raise ValueError("every question needs one answer, the place of one of its choices")
+    return table, asked
 
 
 # -- what a diagram shows ------------------------------------------------------------------------------

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import softmax
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bench.contracts import Probe
@@ -15,45 +17,122 @@ from bench.measures.scoring import completion_logits, token_logprobs
 Array = NDArray[np.float64]
 
 
-def choice_probabilities(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, probes: Sequence[Probe], batch_size: int
-) -> list[Array]:
-    """The model's probability of each choice, one array of shape (choices,) per probe, each summing to 1.
+@dataclass(frozen=True)
+class Questions:
+    """Multiple-choice questions as tokens: made once, asked of every model that shares the tokenizer.
+
+    Attributes:
+        contexts: the distinct token sequences that choices follow.
+        choices: one row per question and choice, questions one after another. Columns: `question` and `choice`
+            (numbers from 0), `context` (its place in `contexts`), `tokens` (a sequence of ids, EOS not included),
+            `posterior` (NaN where unknown), `correct`.
+    """
+
+    contexts: list[list[int]]
+    choices: pd.DataFrame
+
+    def __len__(self) -> int:
+        return int(self.choices["question"].iloc[-1]) + 1 if len(self.choices) else 0
+
+    def save(self, directory: Path) -> None:
+        """Write ``questions.parquet`` and ``contexts.parquet``."""
+        self.choices.to_parquet(directory / "questions.parquet")
+        pd.DataFrame({"tokens": pd.Series(self.contexts, dtype=object)}).to_parquet(directory / "contexts.parquet")
+
+    @classmethod
+    def load(cls, directory: Path) -> Questions:
+        """What `save` wrote."""
+        contexts = [ids.tolist() for ids in pd.read_parquet(directory / "contexts.parquet")["tokens"]]
+        return cls(contexts, pd.read_parquet(directory / "questions.parquet"))
+
+    def by_question(self, values: Array) -> Sequence[Array]:
+        """One value per choice, (choices,), as one array per question: (questions, choices) where all have as many."""
+        count = np.bincount(self.choices["question"]) if len(self) else np.zeros(0, dtype=np.int64)
+        if len(count) and (count == count[0]).all():
+            table: Sequence[Array] = values.reshape(len(count), -1)  # type: ignore[assignment]  # rows are arrays
+            return table
+        return np.split(values, count.cumsum()[:-1]) if len(count) else []
+
+
+def encode_questions(
+    tokenizer: PreTrainedTokenizerBase, probes: Sequence[Probe], context_length: int | None = None
+) -> Questions:
+    """The questions as tokens, without those that a model of `context_length` tokens cannot take with every choice.
+
+    Raises:
+        ValueError: a choice adds no token to its query.
+    """
+    heads = _encode_each(tokenizer, {probe.query for probe in probes})
+    wholes = _encode_each(tokenizer, {probe.query + choice for probe in probes for choice in probe.choices})
+    fits = [
+        probe
+        for probe in probes
+        if context_length is None or all(len(wholes[probe.query + each]) <= context_length for each in probe.choices)
+    ]
+    places: dict[tuple[int, ...], int] = {}
+    rows = []
+    for question, probe in enumerate(fits):
+        for i, choice in enumerate(probe.choices):
+            context, tokens = _split(heads[probe.query], wholes[probe.query + choice])
+            posterior = probe.posterior[i] if probe.posterior else float("nan")
+            rows.append((question, i, places.setdefault(context, len(places)), tokens, posterior, i == probe.answer))
+    names = ["question", "choice", "context", "tokens", "posterior", "correct"]
+    return Questions([list(context) for context in places], pd.DataFrame(rows, columns=names))
+
+
+def choice_probabilities(model: PreTrainedModel, questions: Questions, batch_size: int) -> Array:
+    """The model's probability of each choice, (choices,), summing to 1 within each question.
 
     A choice's weight is the product of its tokens' probabilities given the query, EOS not included,
     normalised over the choices. No length normalisation: longer choices have less weight, as they have in the
     model. Where every choice is one token, each distinct query runs once.
     """
-    heads = _encode_each(tokenizer, {probe.query for probe in probes})
-    texts = {probe.query + choice for probe in probes for choice in probe.choices}
-    wholes = _encode_each(tokenizer, texts)
-    split = [[_split(heads[p.query], wholes[p.query + choice]) for choice in p.choices] for p in probes]
-
-    # the choices asked for after each context; where all are one token, one run of it serves them all
-    wanted: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
-    for context, choice in {pair for row in split for pair in row}:
-        wanted.setdefault(context, []).append(choice)
-    logp: dict[tuple[tuple[int, ...], tuple[int, ...]], float] = {}
-
-    single = [context for context, choices in wanted.items() if all(len(c) == 1 for c in choices)]
-    for batch in completion_logits(model, single, [(0,)] * len(single), batch_size):
-        contexts = [single[row] for row in batch.rows]
-        pairs = [(i, context, c) for i, context in enumerate(contexts) for c in wanted[context]]
-        rows, tokens = [i for i, _, _ in pairs], [c[0] for _, _, c in pairs]
-        values = batch.logits[:, 0].log_softmax(-1)[rows, tokens].tolist()
-        logp.update(zip([(context, c) for _, context, c in pairs], values, strict=True))
-
-    rest = [(context, c) for context in wanted.keys() - set(single) for c in wanted[context]]
-    for batch in completion_logits(model, [x for x, _ in rest], [c for _, c in rest], batch_size):
+    question, context = (questions.choices[name].to_numpy() for name in ("question", "context"))
+    tokens = questions.choices["tokens"].tolist()
+    several = np.array([len(each) > 1 for each in tokens], dtype=bool)
+    # where all choices after a context are one token, one run of it serves them all
+    mixed = np.zeros(len(questions.contexts), dtype=bool)
+    mixed[context[several]] = True
+    logp = np.zeros(len(tokens))
+    for rows, values in _single(model, questions.contexts, context, tokens, mixed, batch_size):
+        logp[rows] = values
+    rest = np.flatnonzero(mixed[context])
+    pairs = {(int(context[i]), tuple(tokens[i])): 0.0 for i in rest}
+    asked = list(pairs)
+    heads, tails = [questions.contexts[place] for place, _ in asked], [list(ids) for _, ids in asked]
+    for batch in completion_logits(model, heads, tails, batch_size):
         sums = token_logprobs(batch.logits, batch.tokens).double().masked_fill(~batch.mask, 0.0).sum(1)
-        logp.update(zip([rest[row] for row in batch.rows], sums.tolist(), strict=True))
+        pairs.update(zip([asked[row] for row in batch.rows], sums.tolist(), strict=True))
+    logp[rest] = [pairs[int(context[i]), tuple(tokens[i])] for i in rest]
 
-    return [softmax(np.array([logp[pair] for pair in row])) for row in split]
+    starts = np.flatnonzero(np.diff(question, prepend=-1))
+    weight = np.exp(logp - np.maximum.reduceat(logp, starts)[question])
+    probabilities: Array = weight / np.add.reduceat(weight, starts)[question]
+    return probabilities
+
+
+def _single(
+    model: PreTrainedModel,
+    contexts: list[list[int]],
+    context: NDArray[np.int64],
+    tokens: list[Sequence[int]],
+    mixed: NDArray[np.bool_],
+    batch_size: int,
+) -> Iterator[tuple[NDArray[np.int64], Array]]:
+    """Log-probabilities of the choices of one token: their rows and values, batch by batch."""
+    single = np.flatnonzero(~mixed)
+    first = np.array([each[0] for each in tokens], dtype=np.int64)
+    for batch in completion_logits(model, [contexts[i] for i in single], [(0,)] * len(single), batch_size):
+        place = np.full(len(contexts), -1)
+        place[single[batch.rows]] = np.arange(len(batch.rows))
+        rows = np.flatnonzero(place[context] >= 0)
+        values = batch.logits[:, 0].log_softmax(-1)[place[context[rows]], first[rows]]
+        yield rows, values.double().cpu().numpy()
 
 
 def _encode_each(tokenizer: PreTrainedTokenizerBase, texts: set[str]) -> dict[str, tuple[int, ...]]:
     ordered = sorted(texts)
-    encoded = tokenizer(ordered)["input_ids"]
+    encoded = tokenizer(ordered)["input_ids"] if ordered else []
     eos = tokenizer.eos_token_id  # some tokenizers end every text in it
     return {t: tuple(ids[:-1] if ids[-1] == eos else ids) for t, ids in zip(ordered, encoded, strict=True)}
 

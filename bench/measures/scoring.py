@@ -63,7 +63,12 @@ def completion_logits(
 
 def token_logprobs(logits: Tensor, tokens: Tensor) -> Tensor:
     """Log-probability of each token in nats: logits (…, vocabulary), tokens (…) → (…)."""
-    return logits.log_softmax(-1).gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
+    return at_tokens(logits.log_softmax(-1), tokens)
+
+
+def at_tokens(values: Tensor, tokens: Tensor) -> Tensor:
+    """The entry of each token: values (…, vocabulary), tokens (…) → (…)."""
+    return values.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
 
 
 def _pad_right(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:

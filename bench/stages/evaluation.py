@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bench.encoding import encode_prompts, text_of, within_context
-from bench.measures.choices import choice_probabilities
+from bench.measures.choices import Questions, choice_probabilities
 from bench.measures.computing import compute
 from bench.measures.divergence import sequence_scores
 from bench.measures.perplexity import next_tokens, token_nll
@@ -28,9 +28,9 @@ from bench.stages.scoring import BATCH, Scorer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
-    from bench.contracts import Probe, Prompt
+    from bench.contracts import Prompt
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -63,15 +63,10 @@ def run(job: Job) -> dict[str, Any]:
     job.progress(2, 3)
 
     columns = sample_columns(frame, reference)
-    set_aside: dict[str, int] = {}
     if policy.model is not None:
         columns["kl_forward"] = forward_kl(policy.model, scorer.reference, job, prompts, reference, settings)
         columns |= reference_columns(job, policy.model, settings) | pair_columns(job, policy.model, settings)
-        if job.task.has_probes:
-            asked = job.task.probes()[: settings.probes]
-            probes = fitting(asked, job.tokenizer, context_length(policy.model))
-            set_aside["questions longer than the model's context"] = len(asked) - len(probes)
-            columns |= probe_columns(job, policy.model, probes) if probes else {}
+        columns |= probe_columns(job, policy.model) if job.task.has_probes else {}
     columns |= exact_columns(job.task, policy, pi0)
     measures = compute(columns, tie_band=settings.tie_band) | part_measures(frame, reference)
     if policy.kl_bound is not None:
@@ -79,7 +74,7 @@ def run(job: Job) -> dict[str, Any]:
     job.progress(3, 3)
     # what the stages before spent goes along, so that a record needs nothing but this artifact
     before = {role: json.loads((folder / INFO).read_text()) for role, folder in job.parents.items()}
-    return {"measures": measures, "judge": scorer.judge, "before": before, "set_aside": set_aside}
+    return {"measures": measures, "judge": scorer.judge, "before": before}
 
 
 def sample_columns(frame: pd.DataFrame, reference: pd.DataFrame) -> dict[str, Any]:
@@ -152,30 +147,16 @@ def pair_columns(job: Job, model: PreTrainedModel, settings: Evaluation) -> dict
     }
 
 
-def fitting(probes: list[Probe], tokenizer: PreTrainedTokenizerBase, context: int) -> list[Probe]:
-    """The questions that a model of `context` tokens can take with every one of their choices."""
-    # a token is at least one byte, so that only long texts have to be counted
-    texts = {probe.query + choice for probe in probes for choice in probe.choices}
-    long = sorted(text for text in texts if len(text.encode()) >= context)
-    lengths = dict(zip(long, map(len, tokenizer(long)["input_ids"] if long else []), strict=True))
-    return [probe for probe in probes if all(lengths.get(probe.query + c, 0) <= context for c in probe.choices)]
-
-
-def probe_columns(job: Job, model: PreTrainedModel, probes: list[Probe]) -> dict[str, Any]:
+def probe_columns(job: Job, model: PreTrainedModel) -> dict[str, Any]:
     """The model's answers to multiple-choice questions; writes every one."""
-    probabilities = choice_probabilities(model, job.tokenizer, probes, BATCH)
-    rows = [
-        {
-            "question": i,
-            "choice": j,
-            "probability": float(row[j]),
-            "posterior": probe.posterior[j] if probe.posterior else float("nan"),
-            "correct": j == probe.answer,
-        }
-        for i, (probe, row) in enumerate(zip(probes, probabilities, strict=True))
-        for j in range(len(probe.choices))
-    ]
-    pd.DataFrame(rows).to_parquet(job.directory / "probes.parquet")
-    columns = {"probabilities": probabilities, "answers": [probe.answer for probe in probes]}
-    posteriors = [probe.posterior for probe in probes if probe.posterior is not None]
-    return columns | ({"posteriors": posteriors} if len(posteriors) == len(probes) else {})
+    questions = Questions.load(job.parents["reference"])
+    if not len(questions):
+        return {}
+    probabilities = choice_probabilities(model, questions, BATCH)
+    frame = questions.choices.drop(columns=["context", "tokens"])
+    frame.insert(2, "probability", probabilities)
+    frame.to_parquet(job.directory / "probes.parquet")
+    answers = frame["choice"][frame["correct"]].to_numpy()
+    columns = {"probabilities": questions.by_question(probabilities), "answers": answers}
+    posteriors = frame["posterior"].to_numpy()
+    return columns | ({} if np.isnan(posteriors).any() else {"posteriors": questions.by_question(posteriors)})

@@ -1,4 +1,5 @@
-"""Stage `reference`: π0's own samples on the held-out prompts, scored. What every policy is held against."""
+"""Stage `reference`: what every policy is held against, and asked: π0's own samples on the held-out prompts, scored,
+and the multiple-choice questions in tokens."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bench.encoding import within_context
+from bench.measures.choices import encode_questions
 from bench.models import context_length
 from bench.policy import ModelPolicy
 from bench.settings import Evaluation
@@ -29,7 +31,7 @@ def heldout_prompts(job: Job, scorer: Scorer, count: int) -> list[Prompt]:
 
 
 def run(job: Job) -> dict[str, Any]:
-    """Write ``samples.parquet``: one row per prompt and sample, in the order of every evaluation."""
+    """Write ``samples.parquet``: one row per prompt and sample, in the order of every evaluation; and the questions."""
     settings = Evaluation(**job.spec["settings"])
     seed_everything(job.seed)
     scorer = Scorer(job)
@@ -42,4 +44,18 @@ def run(job: Job) -> dict[str, Any]:
     frame.insert(0, "completion", pd.Series(samples.completions, dtype=object))
     frame.insert(1, "completion_ids", pd.Series(samples.completion_ids, dtype=object))
     frame.to_parquet(job.directory / "samples.parquet")
-    return {"tokens_sampled": int(frame["length"].sum()), "judge": scorer.judge, "prompts": len(prompts)}
+    set_aside = ask(job, scorer, settings.probes) if job.task.has_probes else 0
+    return {
+        "tokens_sampled": int(frame["length"].sum()),
+        "judge": scorer.judge,
+        "prompts": len(prompts),
+        "set_aside": {"questions longer than the model's context": set_aside},
+    }
+
+
+def ask(job: Job, scorer: Scorer, count: int) -> int:
+    """Write the first `count` questions that fit into the context of π0; return how many of them did not."""
+    asked = job.task.probes()[:count]
+    questions = encode_questions(job.tokenizer, asked, context_length(scorer.reference))
+    questions.save(job.directory)
+    return len(asked) - len(questions)

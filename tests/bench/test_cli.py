@@ -85,6 +85,7 @@ def test_plots_are_drawn_where_there_is_data(done, folder):
         (["run", "toy.yaml", "--jobs", "0"], ["jobs", "0"]),
         (["run", "toy.yaml", "--plugin", "absent.py"], ["absent.py"]),
         (["table", "results/tyo"], ["results/tyo", "toy"]),
+        (["table", "results/toy", "--margin", "golt=0.1"], ["golt", "'gold'"]),
         (["plot", "nowhere"], ["nowhere"]),
     ],
 )

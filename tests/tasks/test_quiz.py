@@ -134,7 +134,7 @@ def test_texts_survive_the_tokenizer_and_each_choice_is_one_token(task: Quiz) ->
 def test_a_model_that_has_read_the_corpus_is_calibrated(task: Quiz, tmp_path: Path) -> None:
 
     from bench.measures.calibration import exact_calibration_error
-    from bench.measures.choices import choice_probabilities
+    from bench.measures.choices import choice_probabilities, encode_questions
     from bench.models import load_model, load_tokenizer
     from bench.settings import TinyModel
     from bench.stages.base import pretrain
@@ -145,5 +145,6 @@ def test_a_model_that_has_read_the_corpus_is_calibrated(task: Quiz, tmp_path: Pa
     spec = {"task": named, "seed": 0, "device": "cpu", "plugins": []}
     pretrain(Job(spec, folder, {}, folder / "scratch", lambda step, total: None), TinyModel())
     probes = task.probes()
-    p = choice_probabilities(load_model(folder).eval(), load_tokenizer(folder), probes, 128)
+    questions = encode_questions(load_tokenizer(folder), probes)
+    p = questions.by_question(choice_probabilities(load_model(folder).eval(), questions, 128))
     assert exact_calibration_error(p, [probe.posterior or () for probe in probes]) < 0.02

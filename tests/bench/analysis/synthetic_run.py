@@ -81,7 +81,8 @@ def _write_cell(folder, name, index, arm, seed, gold, probes, status, task, rng)
                                            "pairs_heldout": 500}},
         "cost": {"stages": {"sft": 5.0, "policy": 12.0}, "seconds": 30 + 5 * rng.uniform(),
                  "peak_memory_mb": 560.0, "tokens_sampled": 72_000, "reward_model_calls": 4000},
-        "data": {"set_aside": {"chosen equals rejected": 7}}, "versions": {}, "commit": "0" * 40,
+        "data": {"set_aside": {"chosen equals rejected": 7},
+                 "about": {"gold_accuracy": 0.8125, "gold_texts": 1600}}, "versions": {}, "commit": "0" * 40,
     }  # fmt: skip
     (folder / "record.json").write_text(json.dumps(record))
     if state != "ok":

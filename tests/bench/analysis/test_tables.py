@@ -77,6 +77,7 @@ def test_notes_say_what_the_numbers_rest_on(whole):
     assert "N = 200 questions" in text
     assert "500 held-out pairs" in text
     assert "7 chosen equals rejected" in text
+    assert "About the task: gold_accuracy 0.812, gold_texts 1,600." in text
     assert "Judge: the gold reward" in text
     assert "Unfinished: 1 of 31 cells" in printed(whole)
 

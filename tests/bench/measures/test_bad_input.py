@@ -18,7 +18,7 @@ from bench.measures.calibration import (
     probe_temperature,
 )
 from bench.measures.computing import compute, function_of
-from bench.measures.divergence import best_of_n_bound, mean_kl, mean_kl_k3
+from bench.measures.divergence import best_of_n_bound, kl_k3_high, kl_k3_low, mean_kl, mean_kl_k3
 from bench.measures.diversity import distinct_1, self_bleu, unique_share
 from bench.measures.perplexity import perplexity
 from bench.measures.preference import win_rate, win_rate_of_scores
@@ -44,6 +44,8 @@ def test_an_infinite_score_is_an_error_that_names_the_measure(name):
 def test_infinite_kl_is_infinite():
     assert mean_kl([1.0, math.inf]) == math.inf
     assert mean_kl_k3([-1000.0], [0.0]) == math.inf
+    assert kl_k3_low([-1000.0, 0.0], [0.0, 0.0], [0, 1]) < -500 < kl_k3_high([-1000.0, 0.0], [0.0, 0.0], [0, 1])
+    assert math.isnan(kl_k3_low([-1.0, -2.0], [0.0, 0.0], [0, 0]))  # one prompt
 
 
 def test_one_completion_has_no_spread():

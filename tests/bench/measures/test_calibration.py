@@ -8,6 +8,7 @@ import torch
 
 from bench.contracts import Probe
 from bench.measures.calibration import (
+    at_temperature,
     brier,
     brier_decomposition,
     debiased_ece,
@@ -19,7 +20,7 @@ from bench.measures.calibration import (
     top_choice,
     wilson_interval,
 )
-from bench.measures.choices import choice_probabilities
+from bench.measures.choices import choice_probabilities, encode_questions
 from bench.models import bpe_tokenizer, tiny_model, word_tokenizer
 from bench.settings import TinyModel
 
@@ -30,7 +31,7 @@ def simulated(seed: int, questions: int, choices: int, over_confidence: float = 
     posteriors = rng.dirichlet(np.ones(choices), questions)
     answers = (posteriors.cumsum(1) < rng.uniform(size=(questions, 1))).sum(1)
     model = posteriors**over_confidence
-    return list(model / model.sum(1, keepdims=True)), posteriors, answers.tolist()
+    return model / model.sum(1, keepdims=True), posteriors, answers.tolist()
 
 
 def test_ece_by_hand():
@@ -51,17 +52,21 @@ def test_the_two_events_by_hand():
     np.testing.assert_array_equal(outcomes, [1, 0])
 
 
-@pytest.mark.parametrize("choices", [2, 4])
-def test_a_calibrated_model_has_no_debiased_ece(choices):
-    values = []
-    for seed in range(20):
-        probabilities, _, answers = simulated(seed, 10_000, choices)
-        entries = every_choice(probabilities, answers)
-        values.append(debiased_ece(*entries))
-        assert expected_calibration_error(*entries) > values[-1]  # the plain estimate keeps its bias
-    assert abs(np.mean(values)) <= 0.002
-    assert np.mean(np.abs(values) <= 0.005) >= 0.8
-    assert np.max(np.abs(values)) <= 0.015
+@pytest.mark.parametrize(
+    ("event", "within", "spread"),
+    # every choice: 40,000 entries. The top choice alone is 10,000 events of p(1 − p) ≈ 0.2, whose mean itself has a
+    # standard error of 0.0045: no estimate is much surer
+    [(every_choice, 0.98, 0.002), (top_choice, 0.75, 0.0045)],
+)
+def test_debiased_ece_of_a_calibrated_model_is_within_0_005_of_0_at_10000_questions(event, within, spread):
+    draws = (simulated(seed, 10_000, 4) for seed in range(200))
+    entries = [event(probabilities, answers) for probabilities, _, answers in draws]
+    values = [debiased_ece(*each) for each in entries]
+    assert np.mean(np.abs(values) <= 0.005) >= within
+    assert abs(np.mean(values)) <= 0.001
+    assert np.std(values) <= spread
+    plain = [expected_calibration_error(*each) for each in entries[:20]]
+    assert np.mean(plain) > 0.002 > 4 * abs(np.mean(values))  # keeps its bias
 
 
 def test_debiased_ece_finds_real_miscalibration():
@@ -77,6 +82,22 @@ def test_debiased_ece_of_few_distinct_confidences_keeps_equals_together():
     outcomes = np.repeat([0.0, 1.0], 5000)
     assert abs(debiased_ece(np.full(10_000, 0.5), outcomes)) < 0.005
     assert debiased_ece(np.full(10_000, 0.9), outcomes) == pytest.approx(0.4, abs=1e-6)
+
+
+def test_a_question_with_fewer_choices_adds_only_those():
+    probabilities, answers = [[0.7, 0.3], [0.2, 0.3, 0.5], [1.0, 0.0]], [0, 2, 0]
+    confidences, outcomes = every_choice(probabilities, answers)
+    np.testing.assert_allclose(confidences, np.concatenate(probabilities))
+    np.testing.assert_array_equal(outcomes, [1, 0, 0, 0, 1, 1, 0])
+    np.testing.assert_allclose(top_choice(probabilities, answers)[0], [0.7, 0.5, 1.0])
+    assert nll(probabilities, answers) == pytest.approx(-(math.log(0.7) + math.log(0.5)) / 3)
+    scaled = at_temperature(probabilities, 2.0)
+    assert [len(row) for row in scaled] == [2, 3, 2]
+    np.testing.assert_allclose(scaled[1], np.sqrt(probabilities[1]) / np.sqrt(probabilities[1]).sum())
+    with pytest.raises(ValueError, match="answer"):
+        every_choice(probabilities, [0, 3, 0])
+    with pytest.raises(ValueError, match="number of choices"):
+        exact_calibration_error(probabilities, [[0.7, 0.3], [0.5, 0.5], [1.0, 0.0]])
 
 
 def test_brier_decomposition_is_an_identity():
@@ -125,6 +146,11 @@ def world():
     return model, tokenizer
 
 
+def asked(model, tokenizer, probes, batch_size):
+    questions = encode_questions(tokenizer, probes)
+    return questions.by_question(choice_probabilities(model, questions, batch_size))
+
+
 def next_token(model, ids: list[int]) -> torch.Tensor:
     with torch.no_grad():
         return model(torch.tensor([ids])).logits[0, -1].double().log_softmax(-1)
@@ -133,7 +159,7 @@ def next_token(model, ids: list[int]) -> torch.Tensor:
 def test_choices_of_one_token_are_scored_by_the_next_token(world):
     model, tokenizer = world
     probes = [Probe(query, (" good", " bad", " film"), 0) for query in ("a film is", "is", "a film is")]
-    rows = choice_probabilities(model, tokenizer, probes, batch_size=2)
+    rows = asked(model, tokenizer, probes, batch_size=2)
     ids = tokenizer("a film is")["input_ids"]
     wanted = [tokenizer(f"a film is {word}")["input_ids"][-1] for word in ("good", "bad", "film")]
     np.testing.assert_allclose(rows[0], next_token(model, ids)[wanted].softmax(0), atol=1e-5)
@@ -145,7 +171,7 @@ def test_distinct_queries_run_once_where_choices_are_one_token(world):
     model, tokenizer = world
     seen = []
     handle = model.register_forward_hook(lambda *args: seen.append(args[2].logits.shape[0]))
-    choice_probabilities(model, tokenizer, [Probe("a film is", (" good", " bad"), 0)] * 50, batch_size=16)
+    asked(model, tokenizer, [Probe("a film is", (" good", " bad"), 0)] * 50, batch_size=16)
     handle.remove()
     assert seen == [1]
 
@@ -153,7 +179,7 @@ def test_distinct_queries_run_once_where_choices_are_one_token(world):
 def test_choices_of_several_tokens_are_scored_by_their_sum(world):
     model, tokenizer = world
     probes = [Probe("a film is", (" good", " bad bad film"), 0), Probe("a", (" film", " film is"), 1)]
-    rows = choice_probabilities(model, tokenizer, probes, batch_size=3)
+    rows = asked(model, tokenizer, probes, batch_size=3)
     logp = []
     for choice in probes[0].choices:
         ids = tokenizer("a film is")["input_ids"]
@@ -170,6 +196,6 @@ def test_choices_survive_tokens_that_merge_across_the_boundary():
     tokenizer = bpe_tokenizer(["the answer is yes", "the answer is no"] * 50, size=300)
     model = tiny_model(TinyModel(layers=1, width=16, heads=2, context=64, steps=1), tokenizer, seed=0)
     probes = [Probe("the answer is", (" yes", " no"), 0), Probe("the answer is ", ("yes", "no"), 0)]
-    rows = choice_probabilities(model, tokenizer, probes, batch_size=4)
+    rows = asked(model, tokenizer, probes, batch_size=4)
     # the whole texts are the same, and so are the probabilities of their tokens
     np.testing.assert_allclose(rows[0], rows[1], atol=1e-5)

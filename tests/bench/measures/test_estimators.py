@@ -7,7 +7,7 @@ from scipy import stats
 
 from bench.analysis.statistics import mean_interval
 from bench.exact import entropy, enumerate_completions, expected_reward, kl
-from bench.measures.divergence import kl_k1, kl_k3, sequence_scores
+from bench.measures.divergence import kl_k1, kl_k3, kl_k3_high, kl_k3_low, sequence_scores
 from bench.models import word_tokenizer
 from bench.policy import ModelPolicy
 from tasks.strings import Strings
@@ -71,9 +71,23 @@ def test_95_percent_intervals_cover_within_two_points(world, name):
     assert coverage(*world[name]) == pytest.approx(0.95, abs=0.02)
 
 
-def test_intervals_of_the_heavy_tailed_k3_cover_less(world):
-    # rare completions carry much of the mean: of 512 samples too few have seen them
+def test_intervals_about_k3_cover_within_two_points_where_students_t_does_not(world):
+    # t: rare completions carry much of the mean, and of 512 samples too few have seen them
     assert 0.8 < coverage(*world["k3"]) < 0.93
+    k1, truth = world["k1"]
+    again = np.random.default_rng(0).choice(k1.ravel(), (2000, 512))
+    prompts = np.arange(512) // 4  # four completions of each, as an evaluation draws them
+    # any two log-probabilities of that difference will do
+    intervals = [(kl_k3_low(row, 0 * row, prompts), kl_k3_high(row, 0 * row, prompts)) for row in again]
+    assert np.mean([low <= truth <= high for low, high in intervals]) == pytest.approx(0.95, abs=0.02)
+
+
+def test_the_interval_about_k3_takes_off_the_error_that_is_known(world):
+    k3, truth = world["k3"]
+    error = k3.mean(1) - truth
+    k1 = world["k1"][0].mean(1)
+    # k3 − k1 = r − 1, whose mean is 0: most of k3's error can be seen in the samples themselves
+    assert np.var(error - (k3.mean(1) - k1)) < 0.7 * np.var(error)
 
 
 def test_the_two_models_are_far_enough_apart_for_the_tests_to_mean_something(world):
