@@ -26,6 +26,11 @@ def at_completion(states: Tensor, starts: Tensor, length: int, before: bool = Tr
     return states[torch.arange(len(states), device=starts.device).unsqueeze(1), places]
 
 
+def causal(input_ids: Tensor) -> dict[str, Any]:
+    """Keyword arguments of a forward pass over rows padded on the right: nothing is masked, as nothing looks ahead."""
+    return {"input_ids": input_ids, "attention_mask": torch.ones_like(input_ids), "use_cache": False}
+
+
 def forward_completion(
     model: nn.Module, input_ids: Tensor, starts: Tensor, length: int, **kwargs: Any
 ) -> tuple[Tensor, Any]:
@@ -38,7 +43,7 @@ def forward_completion(
     if "logits_to_keep" in inspect.signature(model.forward).parameters:
         skipped = int(starts.min()) - 1
         kwargs["logits_to_keep"] = input_ids.shape[1] - skipped
-    output = model(input_ids=input_ids, use_cache=False, **kwargs)
+    output = model(**causal(input_ids), **kwargs)
     return at_completion(output.logits, starts - skipped, length).float(), output
 
 
@@ -49,7 +54,7 @@ def pick(logprobs: Tensor, tokens: Tensor) -> Tensor:
 
 def text_nll(model: nn.Module, input_ids: Tensor, mask: Tensor) -> Tensor:
     """−Σ log π(token) over all tokens of right-padded texts but their first, nats: a scalar."""
-    logits = model(input_ids=input_ids, use_cache=False).logits[:, :-1].float()
+    logits = model(**causal(input_ids)).logits[:, :-1].float()
     targets = input_ids[:, 1:].masked_fill(mask[:, 1:] == 0, -100)
     return nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
 
@@ -143,9 +148,9 @@ class ActorCritic(nn.Module):
     def values(self, input_ids: Tensor, starts: Tensor, length: int) -> Tensor:
         """The values alone, shape (batch, length): see `Pass`. No gradient reaches the policy."""
         if self.separate:
-            hidden = self.critic.base_model(input_ids=input_ids, use_cache=False).last_hidden_state
+            hidden = self.critic.base_model(**causal(input_ids)).last_hidden_state
             return self._read(self.critic.score, hidden, starts, length)
-        inputs: dict[str, Any] = {"input_ids": input_ids, "use_cache": False, "output_hidden_states": True}
+        inputs = causal(input_ids) | {"output_hidden_states": True}
         if "logits_to_keep" in inspect.signature(self.policy.forward).parameters:
             inputs["logits_to_keep"] = 1
         with torch.no_grad():

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from methods.policy_gradient.actor_critic import at_completion
+from methods.policy_gradient.actor_critic import at_completion, causal
 
 
 @dataclass
@@ -82,7 +82,7 @@ def prefix_scores(module: Any, input_ids: Tensor, starts: Tensor, length: int) -
 
     It was trained to be read at the end of a text only: what it says of unfinished ones is an extrapolation.
     """
-    hidden = module.base_model(input_ids=input_ids, use_cache=False).last_hidden_state
+    hidden = module.base_model(**causal(input_ids)).last_hidden_state
     scores: Tensor = module.score(at_completion(hidden, starts, length, before=False)).squeeze(-1)
     return scores.float()
 
