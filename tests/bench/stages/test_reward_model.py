@@ -107,6 +107,15 @@ def test_an_ensembles_score_is_the_mean_or_the_least_of_its_members(
     assert info["tokens_trained"] == 3 * alone_info["tokens_trained"]
 
 
+def test_another_seed_gives_another_reward_model_from_the_same_labels(tmp_path: Path, parents: dict[str, Path]) -> None:
+    told = []
+    for name, seed in (("a", 0), ("b", 1), ("again", 1)):
+        made(tmp_path / name, parents, seed=seed)
+        told.append(scores(tmp_path / name, parents))
+    assert told[0] != pytest.approx(told[1], abs=1e-3)
+    assert told[1] == told[2]
+
+
 def test_an_ensemble_has_modules_but_no_module_and_costs_a_call_per_member(parents: dict[str, Path]) -> None:
     tokenizer = load_tokenizer(parents["base"])
     members = [load_classifier(parents["sft"], tokenizer) for _ in range(2)]
