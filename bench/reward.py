@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from bench.contracts import Completion, Prompt
-from bench.encoding import encode_pairs
+from bench.encoding import encode_pairs, encode_prompt
 from bench.errors import BenchError
+from bench.exact import all_scores
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from bench.models import Ensemble
@@ -62,6 +64,17 @@ class RewardModel:
         scores = text_scores(self._scorer, self.tokenizer, prompts, completions, self.batch_size)
         if self.count is not None:
             self.count(len(scores) * len(self.modules))
+        return scores
+
+    def enumerated(self, prompt: Prompt, max_new_tokens: int) -> Tensor:
+        """(N) the scores of all completions of `prompt`, in the order of `bench.exact.all_completions`; float64.
+
+        Raises:
+            BenchError: there are too many, or the module is no causal classifier.
+        """
+        scores = all_scores(self.module, encode_prompt(self.tokenizer, prompt), max_new_tokens)
+        if self.count is not None:
+            self.count(len(scores))
         return scores
 
 

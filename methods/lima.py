@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from bench import BenchError, Field, Method, Policy, Workbench
+from bench import BenchError, Field, Method, Policy, Range, SearchSpace, Workbench
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -15,6 +15,11 @@ class LIMA(Method):
 
     Where demonstrations carry no `quality` grade, a random few are taken: size without curation.
     """
+
+    search_space: ClassVar[SearchSpace] = {
+        "epochs": Range(1, 10, step=1),
+        "learning_rate": Range(1e-4, 1e-2, log=True),
+    }
 
     size: int = Field(600, ge=1, description="demonstrations to keep, the best first")
     quality: float | None = Field(None, description="least quality a demonstration must have; none by default")

@@ -6,31 +6,16 @@ import torch
 from scipy import stats
 
 from bench.analysis.statistics import mean_interval
+from bench.exact import entropy, enumerate_completions, expected_reward, kl
 from bench.measures.divergence import kl_k1, kl_k3, sequence_scores
-from bench.models import tiny_model, word_tokenizer
+from bench.models import word_tokenizer
 from bench.policy import ModelPolicy
-from bench.settings import TinyModel
-from tasks.exact import entropy, enumerate_completions, expected_reward, kl
 from tasks.strings import Strings
+from tests.small_models import trained
 
 PROMPT = "c k"
 REPETITIONS, SAMPLES = 200, 256
 ESTIMATORS = ("kl", "k1", "k3", "kl_forward", "entropy", "gold", "length")
-
-
-def trained(task, tokenizer, seed, steps):
-    """A small model after some steps on the task's corpus: its strings are mostly valid, and no two such are alike."""
-    model = tiny_model(TinyModel(layers=1, width=32, heads=2, context=16), tokenizer, seed)
-    rows = [[*row, tokenizer.eos_token_id] for row in tokenizer(task.corpus(seed))["input_ids"]]
-    ids = torch.tensor([row + [0] * (6 - len(row)) for row in rows])
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    generator = torch.Generator().manual_seed(seed)
-    for _ in range(steps):
-        batch = ids[torch.randint(len(ids), (64,), generator=generator)]
-        model(input_ids=batch, labels=batch.masked_fill(batch == 0, -100)).loss.backward()
-        optimiser.step()
-        optimiser.zero_grad()
-    return model.eval()
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +36,7 @@ def world():
     truth |= {"k1": truth["kl"], "k3": truth["kl"]}
 
     prompts = [PROMPT] * (REPETITIONS * SAMPLES)
-    samples = ModelPolicy(policy, tokenizer, task.max_completion_tokens, 8192).sample(prompts, seed=5)
+    samples = ModelPolicy(policy, tokenizer, task.max_completion_tokens, 8192).sample(prompts, seed=7)
     theirs = ModelPolicy(reference, tokenizer, task.max_completion_tokens, 8192).sample(prompts, seed=6)
     scores = sequence_scores(policy, reference, samples, 8192)
     values = {name: scores[name] for name in ("kl", "entropy", "length")}
