@@ -94,6 +94,9 @@ def test_an_ensembles_score_is_the_mean_or_the_least_of_its_members(
     ]
     assert len({tuple(member) for member in each}) == 3
     together = scores(folder, parents)
+    reader = job(folder, None, TASK, base=parents["base"], reward_model=folder).reward_model()
+    every = reader.enumerated("a b", 1)  # of one token each, by its number
+    assert every[tokenizer(" c")["input_ids"][-1]].item() == pytest.approx(together[0], abs=1e-4)
     if aggregate == "mean":
         assert together == pytest.approx(np.mean(each, axis=0), abs=1e-5)
     else:  # each member's zero is where its training completions are on average
