@@ -188,7 +188,7 @@ def _plugin_maker(source: Source, files: Sequence[Path], base: type[Plugin]) -> 
 def _arm_maker(source: Source, files: Sequence[Path], stages: Stages) -> Maker:
     """Methods, each with the matrix's `stages` as the key of that name in its settings changes them."""
     make_method = _plugin_maker(source, files, Method)
-    shared = stages.model_dump(mode="json")
+    shared = stages.model_dump(mode="json", exclude_unset=True)
 
     def make(keys: Keys, label: str, name: str, settings: dict[str, Any]) -> Iterable[tuple[str, Any]]:
         own = mapping_of(source, (*keys, "stages"), settings.get("stages"))

@@ -156,9 +156,12 @@ class Ensemble(torch.nn.Module):
 
     def forward(self, **inputs: torch.Tensor) -> SequenceClassifierOutput:
         """`logits`, (texts, 1): the ensemble's scores."""
-        scores = [member(**inputs).logits - shift for member, shift in zip(self.members, self.shifts, strict=True)]
-        stacked = torch.stack(scores)
-        return SequenceClassifierOutput(logits=stacked.mean(0) if self.aggregate == "mean" else stacked.amin(0))
+        return SequenceClassifierOutput(logits=self.together([member(**inputs).logits for member in self.members]))
+
+    def together(self, scores: Sequence[torch.Tensor]) -> torch.Tensor:
+        """The ensemble's scores from those of each member, all of one shape."""
+        stacked = torch.stack([score - shift for score, shift in zip(scores, self.shifts, strict=True)])
+        return stacked.mean(0) if self.aggregate == "mean" else stacked.amin(0)
 
     def save_pretrained(self, directory: Path) -> None:
         """One folder per member, and how they are put together."""

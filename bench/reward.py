@@ -72,10 +72,11 @@ class RewardModel:
         Raises:
             BenchError: there are too many, or the module is no causal classifier.
         """
-        scores = all_scores(self.module, encode_prompt(self.tokenizer, prompt), max_new_tokens)
+        ids = encode_prompt(self.tokenizer, prompt)
+        each = [all_scores(module, ids, max_new_tokens) for module in self.modules]
         if self.count is not None:
-            self.count(len(scores))
-        return scores
+            self.count(sum(map(len, each)))
+        return self._scorer.together(each) if hasattr(self._scorer, "together") else each[0]
 
 
 def text_scores(

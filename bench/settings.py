@@ -74,6 +74,9 @@ class RewardModelStage(Settings):
     aggregate: Literal["mean", "min"] = Field(
         "mean", description="an ensemble's score: the mean of its members', or the least (worst case)"
     )
+    seed: int = Field(
+        0, ge=0, le=1_000_000, description="another number, another reward model from the same labels (head and order)"
+    )
     epochs: float = Field(2, gt=0, description="passes over the pairs or ratings")
     batch_size: int = Field(32, ge=1, description="pairs or ratings per step")
     learning_rate: float = Field(1e-3, gt=0, le=1, description="peak learning rate (AdamW, linear decay)")

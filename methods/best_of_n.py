@@ -61,7 +61,7 @@ class BestOfNPolicy(Policy):
         """See `Policy.exact_logp`; None for a reward model without a `score` head to read at every token."""
         from bench.exact import best_of_n
 
-        if not hasattr(self.reward.module, "score"):
+        if not hasattr(self.reward.modules[0], "score"):
             return None
         rewards = self.reward.enumerated(prompt, self.policy.max_new_tokens)
         return best_of_n(self.policy.exact_logp(prompt), rewards, self.n)

@@ -70,12 +70,12 @@ def fit_member(
     number: int,
     curve: list[dict[str, float]],
 ) -> tuple[PreTrainedModel, int]:
-    """Train one member of the ensemble, its seed the stage's plus its number; the module and the tokens trained on.
+    """Train one member of the ensemble, on a seed of its own; the module and the tokens trained on.
 
     The first one's accuracy and NLL on `unseen` pairs, at the start and after 1/128, …, 1/2 and all of its steps, are
     appended to `curve`.
     """
-    seed = job.seed + number
+    seed = (job.seed + 64 * settings.seed + number) % 2**32  # 64: the most members there may be
     seed_everything(seed)
     module = starting_point(job, settings)
 

@@ -94,6 +94,9 @@ def test_an_ensembles_score_is_the_mean_or_the_least_of_its_members(
     ]
     assert len({tuple(member) for member in each}) == 3
     together = scores(folder, parents)
+    reader = job(folder, None, TASK, base=parents["base"], reward_model=folder).reward_model()
+    every = reader.enumerated("a b", 1)  # of one token each, by its number
+    assert every[tokenizer(" c")["input_ids"][-1]].item() == pytest.approx(together[0], abs=1e-4)
     if aggregate == "mean":
         assert together == pytest.approx(np.mean(each, axis=0), abs=1e-5)
     else:  # each member's zero is where its training completions are on average
@@ -105,6 +108,15 @@ def test_an_ensembles_score_is_the_mean_or_the_least_of_its_members(
     _, alone_info = made(tmp_path / "one", parents)
     assert info["curve"] == alone_info["curve"]
     assert info["tokens_trained"] == 3 * alone_info["tokens_trained"]
+
+
+def test_another_seed_gives_another_reward_model_from_the_same_labels(tmp_path: Path, parents: dict[str, Path]) -> None:
+    told = []
+    for name, seed in (("a", 0), ("b", 1), ("again", 1)):
+        made(tmp_path / name, parents, seed=seed)
+        told.append(scores(tmp_path / name, parents))
+    assert told[0] != pytest.approx(told[1], abs=1e-3)
+    assert told[1] == told[2]
 
 
 def test_an_ensemble_has_modules_but_no_module_and_costs_a_call_per_member(parents: dict[str, Path]) -> None:
