@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from bench.contracts import Field
+from bench.search_space import Range, SearchSpace
 from methods.policy_gradient.method import PolicyGradient
 
 
@@ -13,6 +14,11 @@ class NaturalGradient(PolicyGradient):
 
     The policy moves once per batch, on the first pass; further passes train the critic.
     """
+
+    search_space: ClassVar[SearchSpace] = {
+        "learning_rate": Range(0.01, 1, log=True),
+        "kl_weight": PolicyGradient.search_space["kl_weight"],
+    }
 
     optimiser: Literal["adamw", "sgd", "natural_gradient", "trpo"] = Field(
         "natural_gradient", description="of the policy"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from bench.contracts import Field
+from bench.search_space import Range, SearchSpace
 from methods.policy_gradient.method import PolicyGradient
 
 
@@ -13,6 +14,11 @@ class TRPO(PolicyGradient):
 
     The policy moves once per batch, on the first pass; further passes train the critic.
     """
+
+    search_space: ClassVar[SearchSpace] = {
+        "max_step_kl": Range(0.002, 0.1, log=True),
+        "kl_weight": PolicyGradient.search_space["kl_weight"],
+    }
 
     optimiser: Literal["adamw", "sgd", "natural_gradient", "trpo"] = Field("trpo", description="of the policy")
     epochs: int = Field(4, ge=1, description="passes over each batch")
