@@ -41,5 +41,9 @@ class BestOfNPolicy(Policy):
         """The best of n samples per prompt."""
         drawn = self.policy.sample([p for p in prompts for _ in range(self.n)], seed, temperature)
         scores = self.reward(drawn.prompts, drawn.completions)
-        groups = range(0, len(drawn), self.n)
-        return drawn.select([max(range(g, g + self.n), key=scores.__getitem__) for g in groups])
+        return drawn.select(winners(scores, self.n))
+
+
+def winners(scores: Sequence[float], n: int) -> list[int]:
+    """The row with the highest score among each n that lie side by side; of equal ones the first."""
+    return [max(range(start, start + n), key=scores.__getitem__) for start in range(0, len(scores), n)]
