@@ -12,31 +12,19 @@ logistic, so comparing two worths is Bradley–Terry: P(first preferred) = sigmo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
 
-from bench.contracts import Completion, Field, Prompt, Task
+from bench.contracts import Completion, Field, Prompt, Rating, Task
 from bench.errors import nearest
 
 Array = NDArray[np.float64]
 
 # Streams of random numbers; far from those that worlds use for their texts.
 COMPARISONS, RATINGS, PEOPLE = 101, 102, 103
-
-
-@dataclass(frozen=True)
-class Rating:
-    """One absolute judgement.
-
-    rater: who gave it, from 0. score: 1 (worst) to 5 (best), on that rater's own scale.
-    """
-
-    rater: int
-    score: int
 
 
 class Annotated(Task):

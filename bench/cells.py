@@ -38,10 +38,17 @@ class ModelChoice:
 
 @dataclass(frozen=True)
 class Arm:
-    """A method with its hyper-parameters, under the name that tables show."""
+    """A method with its hyper-parameters and the stages it rests on, under the name that tables show."""
 
     label: str
     method: Method
+    stages: Stages
+
+    @property
+    def rests_on(self) -> set[str]:
+        """The shared stages that the method trains on: what it needs, and what its reward model is made from."""
+        needs = set(type(self.method).needs)
+        return needs | {"preferences"} if "reward_model" in needs else needs
 
 
 @dataclass(frozen=True)
@@ -64,9 +71,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Matrix:
-    """A validated matrix. Labels are unique, and so are settings: no two arms are the same method.
+    """A validated matrix. Labels are unique, and so are settings: no two arms are the same method on the same stages.
 
     Attributes:
+        stages: those of an arm that changes nothing (`Arm.stages`), and of the judge who is the same for all arms.
         plugins: the plug-in files, absolute; a process that unpickles cells must `plugins.load` them first.
     """
 
@@ -121,12 +129,16 @@ class Matrix:
             "name": self.name,
             "tasks": {c.label: {"task": c.task.name, **c.task.model_dump(mode="json")} for c in self.tasks},
             "models": {c.label: _described(c.source) for c in self.models},
-            "methods": {c.label: {"method": c.method.name, **c.method.model_dump(mode="json")} for c in self.arms},
+            "methods": {arm.label: self._described(arm) for arm in self.arms},
             "seeds": list(self.seeds),
             "stages": self.stages.model_dump(mode="json"),
             "evaluation": self.evaluation.model_dump(mode="json"),
             "plugins": [str(file) for file in self.plugins],
         }
+
+    def _described(self, arm: Arm) -> dict[str, Any]:
+        own = {} if arm.stages == self.stages else {"stages": arm.stages.model_dump(mode="json")}
+        return {"method": arm.method.name, **arm.method.model_dump(mode="json"), **own}
 
 
 def slug(label: str) -> str:

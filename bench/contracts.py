@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-__all__ = ["Completion", "Field", "Judge", "Probe", "Prompt", "Settings", "Task"]
+__all__ = ["Completion", "Field", "Judge", "Probe", "Prompt", "Rating", "Settings", "Task"]
 
 Message: TypeAlias = dict[str, str]
 Prompt: TypeAlias = str | list[Message]
@@ -68,6 +68,17 @@ class Probe:
     choices: tuple[str, ...]
     answer: int
     posterior: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Rating:
+    """One absolute judgement.
+
+    rater: who gave it, from 0. score: 1 (worst) to 5 (best), on that rater's own scale.
+    """
+
+    rater: int
+    score: int
 
 
 class Task(Plugin):
@@ -122,6 +133,10 @@ class Task(Plugin):
         """The annotator: is the first completion preferred? Its noise model is stated in the task's docstring."""
         raise BenchError(f"task {self.name} has no annotator")
 
+    def ratings(self, prompts: Sequence[Prompt], completions: Sequence[Completion], seed: int) -> list[Rating]:
+        """The annotator's judgement of each completion by itself, 1 to 5."""
+        raise BenchError(f"task {self.name} has no annotator who rates")
+
     def pairs(self, split: str) -> Dataset:
         """A data set's own preference pairs (`prompt`, `chosen`, `rejected`); `split` is ``"train"`` or ``"test"``."""
         raise BenchError(f"task {self.name} has no preference pairs of its own")
@@ -169,6 +184,11 @@ class Task(Plugin):
     def has_preferences(self) -> bool:
         """Can preference pairs be had, from the data or from an annotator?"""
         return self.has_pairs or self._has("prefers_first")
+
+    @property
+    def has_ratings(self) -> bool:
+        """Is there an annotator who rates completions one by one?"""
+        return self._has("ratings")
 
     @property
     def has_probes(self) -> bool:

@@ -117,16 +117,17 @@ def _parse(value: Any, source: Source, default_name: str, plugins: Iterable[Path
     files = tuple(dict.fromkeys([*named, *_plugins(source, value.get("plugins", []))]))
     for file in files:
         finder.load(file)
-    methods = _choices(source, "methods", "method", value["methods"], _plugin_maker(source, files, Method))
+    stages = _section(source, "stages", Stages, value)
+    methods = _choices(source, "methods", "method", value["methods"], _arm_maker(source, files, stages))
     tasks = _choices(source, "tasks", "task", value["tasks"], _plugin_maker(source, files, Task))
     models = _choices(source, "models", "model", value.get("models", "tiny"), _model_maker(source))
     return Matrix(
         name=_name(source, value.get("name"), default_name),
         tasks=tuple(itertools.starmap(TaskChoice, tasks)),
         models=tuple(itertools.starmap(ModelChoice, models)),
-        arms=tuple(itertools.starmap(Arm, methods)),
+        arms=tuple(Arm(label, *choice) for label, choice in methods),
         seeds=_seeds(source, value.get("seeds", 3)),
-        stages=_section(source, "stages", Stages, value),
+        stages=stages,
         evaluation=_section(source, "evaluation", Evaluation, value),
         plugins=files,
     )
@@ -180,6 +181,21 @@ def _plugin_maker(source: Source, files: Sequence[Path], base: type[Plugin]) -> 
         for need in getattr(cls, "needs", set()) - set(STAGES):
             raise source.error(keys, f"method {name!r} needs an unknown stage {need!r}{nearest(need, STAGES)}")
         return source.grid(keys, label, cls, settings, f"{kind} {name!r}")
+
+    return make
+
+
+def _arm_maker(source: Source, files: Sequence[Path], stages: Stages) -> Maker:
+    """Methods, each with the matrix's `stages` as the key of that name in its settings changes them."""
+    make_method = _plugin_maker(source, files, Method)
+    shared = stages.model_dump(mode="json")
+
+    def make(keys: Keys, label: str, name: str, settings: dict[str, Any]) -> Iterable[tuple[str, Any]]:
+        own = mapping_of(source, (*keys, "stages"), settings.get("stages"))
+        plain = {key: value for key, value in settings.items() if key != "stages"}
+        for with_method, method in make_method(keys, label, name, plain):
+            points = source.grid((*keys, "stages"), with_method, Stages, own, "stages", over=shared)
+            yield from ((with_stages, (method, each)) for with_stages, each in points)
 
     return make
 

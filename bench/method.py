@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.contracts import Plugin, Task
+from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from bench.policy import Policy
@@ -18,11 +19,21 @@ class Method(Plugin):
 
     Subclasses declare their hyper-parameters as fields and write one function, `train`.
 
-    `needs` names the shared stages that must exist before `train` is called: any of ``"preferences"`` and
-    ``"reward_model"``. The base model, the SFT model (the reference π0), prompts and demonstrations are always there.
+    `needs` names the shared stages that must exist before `train` is called: any of ``"preferences"``, ``"ratings"``
+    and ``"reward_model"``. The base model, the SFT model (the reference π0), prompts and demonstrations are always
+    there.
     """
 
     needs: ClassVar[set[str]] = set()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if "stages" in cls.model_fields:
+            raise BenchError(
+                f"method {cls.name!r} has a hyper-parameter `stages`, which is a matrix's key for the shared stages "
+                "of an arm: give it another name"
+            )
 
     @abstractmethod
     def train(self, workbench: Workbench) -> Policy:

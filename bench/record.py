@@ -56,7 +56,7 @@ def commit() -> str | None:
 
 
 def identity(cell: Cell) -> dict[str, Any]:
-    """What a cell is: task, model, method with all hyper-parameters, seed."""
+    """What a cell is: task, model, method with all hyper-parameters, shared stages with all settings, seed."""
     source = cell.model.source
     return {
         "id": cell.id,
@@ -69,6 +69,7 @@ def identity(cell: Cell) -> dict[str, Any]:
         "arm": cell.arm.label,
         "method": cell.arm.method.name,
         "hyperparameters": cell.arm.method.model_dump(mode="json"),
+        "stages": cell.arm.stages.model_dump(mode="json"),
         "seed": cell.seed,
     }
 
@@ -83,7 +84,8 @@ def make_record(
 ) -> dict[str, Any]:
     """Assemble a record from what the cell's stages reported (`infos`, by role; those that ran).
 
-    Shared stages are charged to every cell that rests on them: a cell's cost is what it would cost alone.
+    Shared stages are charged to every cell that rests on them: a cell's cost is what it would cost alone. What
+    only measures a cell (the reward model of a method that takes none) costs it time, but no labels and no tokens.
     """
     evaluation = infos.get("evaluation", {})
     set_aside = dict(cell.task.task.report())
@@ -99,8 +101,9 @@ def make_record(
     }
     if "reward_model" in reward_model:
         measures |= infos["reward_model"].get("measures", {})
+    charged = {"base", "sft", "policy", *cell.arm.rests_on}
     counted = {
-        name: sum(int(info.get(name, 0)) for role, info in infos.items() if role not in ("judge", "reference"))
+        name: sum(int(info.get(name, 0)) for role, info in infos.items() if role in charged)
         for name in ("tokens_sampled", "tokens_trained", "reward_model_calls", "gold_labels")
     }
     return {

@@ -47,6 +47,14 @@ class PreferencesStage(Settings):
     heldout: int = Field(500, ge=1, description="further pairs to test the reward model on")
 
 
+class RatingsStage(Settings):
+    """Samples of π0, each rated once by the task's annotator; made where a method or a reward model needs them."""
+
+    ratings: int = Field(2000, ge=1, description="completions to have rated, each 1 to 5")
+    per_prompt: int = Field(4, ge=1, description="completions of one prompt, as often as it comes round")
+    heldout: int = Field(500, ge=1, description="further ratings, to test on")
+
+
 class RewardModelStage(Settings):
     """A Bradley–Terry reward model trained from the SFT model on the training pairs."""
 
@@ -60,6 +68,7 @@ class Stages(Settings):
 
     sft: SFTStage = SFTStage()
     preferences: PreferencesStage = PreferencesStage()
+    ratings: RatingsStage = RatingsStage()
     reward_model: RewardModelStage = RewardModelStage()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
@@ -83,23 +83,44 @@ class Source:
         except Exception as error:  # a validator of the plug-in's own went wrong
             raise self.error(keys, f"{what} refused: {type(error).__name__}: {error}") from error
 
-    def grid(self, keys: Keys, label: str, cls: type[S], values: dict[str, Any], what: str) -> Iterator[tuple[str, S]]:
+    def grid(
+        self,
+        keys: Keys,
+        label: str,
+        cls: type[S],
+        values: dict[str, Any],
+        what: str,
+        over: Mapping[str, Any] | None = None,
+    ) -> Iterator[tuple[str, S]]:
         """Label and settings of every point of the grid that the lists in `values` span.
 
-        A list is an axis where the setting itself is not one; the label then tells the value.
+        A list is an axis where the setting itself is not one, in settings within settings as well; the label then
+        tells the value.
+
+        Args:
+            over: settings known to be good, which `values` override one by one.
         """
-        axes: list[str] = []
+        axes = dict(self._axes(keys, cls, values))
+        for point in itertools.product(*axes.values()):
+            chosen, parts = values, [label]
+            for path, value in zip(axes, point, strict=True):
+                chosen = merged(chosen, _nested(path, value))
+                parts.append(f"{'.'.join(path)}={value if isinstance(value, str) else json.dumps(value)}")
+            yield " ".join(parts), self.settings(keys, cls, merged(over or {}, chosen), what)
+
+    def _axes(
+        self, keys: Keys, cls: type[BaseModel], values: Mapping[str, Any]
+    ) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
+        """The lists in `values` that stand where `cls` wants no list: path and items of each."""
         for key, value in values.items():
-            info = cls.model_fields.get(key)
-            if isinstance(value, list) and info and not any(map(_is_list, _types(info.annotation))):
+            types = _types(cls.model_fields[key].annotation) if key in cls.model_fields else []
+            if isinstance(value, list) and types and not any(map(_is_list, types)):
                 if not value:
                     raise self.error((*keys, key), "an empty grid: [] names no value")
-                axes.append(key)
-        for point in itertools.product(*(values[key] for key in axes)):
-            chosen = dict(zip(axes, point, strict=True))
-            texts = {key: v if isinstance(v, str) else json.dumps(v) for key, v in chosen.items()}
-            parts = [label, *(f"{key}={text}" for key, text in texts.items())]
-            yield " ".join(parts), self.settings(keys, cls, {**values, **chosen}, what)
+                yield (key,), value
+            if isinstance(value, dict) and (inner := _settings_in(types)):
+                for path, items in self._axes((*keys, key), inner, value):
+                    yield (key, *path), items
 
     def path(self, text: str) -> Path:
         """A path as written, relative ones from this source's folder."""
@@ -136,6 +157,22 @@ def mapping_of(source: Source, keys: Keys, value: Any) -> dict[str, Any]:
     return value
 
 
+def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`under` with the values of `over` in their place; two mappings under one key are merged likewise."""
+    both = {**under, **over}
+    for key in under.keys() & over.keys():
+        if isinstance(under[key], dict) and isinstance(over[key], dict):
+            both[key] = merged(under[key], over[key])
+    return both
+
+
+def _nested(path: Sequence[str], value: Any) -> dict[str, Any]:
+    """``{"a": {"b": value}}`` for the path a, b."""
+    for key in reversed(path):
+        value = {key: value}
+    return value
+
+
 def _types(annotation: Any) -> list[Any]:
     """The types in an annotation, also those inside a list: list, Path, NoneType of ``list[Path] | None``."""
     origin, parts = get_origin(annotation), get_args(annotation)
@@ -145,6 +182,11 @@ def _types(annotation: Any) -> list[Any]:
     if origin in (Union, UnionType):
         return inner
     return [origin, *inner] if _is_list(origin) else [origin or annotation]
+
+
+def _settings_in(types: Sequence[Any]) -> type[BaseModel] | None:
+    """The first of `types` that is a class of settings."""
+    return next((t for t in types if isinstance(t, type) and issubclass(t, BaseModel)), None)
 
 
 def _is_list(kind: Any) -> bool:
@@ -190,6 +232,5 @@ def _fields(cls: type[BaseModel], place: Sequence[str | int]) -> list[str]:
     """The settings that are valid at `place`, which may be inside nested settings."""
     for key in place:
         if key in cls.model_fields:
-            types = _types(cls.model_fields[str(key)].annotation)
-            cls = next((t for t in types if isinstance(t, type) and issubclass(t, BaseModel)), cls)
+            cls = _settings_in(_types(cls.model_fields[str(key)].annotation)) or cls
     return list(cls.model_fields)

@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
-STAGES = ("preferences", "reward_model")
+STAGES = ("preferences", "ratings", "reward_model")
 """The shared stages that a method may name in `needs`. The base and the SFT model exist for every cell."""
+
+
+def _none_here() -> Dataset:
+    raise BenchError("this workbench has no ratings")
 
 
 @dataclass
@@ -56,6 +60,7 @@ class Workbench:
     load_demonstrations: Callable[[], Dataset]
     load_preferences: Callable[[], Dataset]
     load_reward_model: Callable[[], PreTrainedModel]
+    load_ratings: Callable[[], Dataset] = _none_here
     load_corpus: Callable[[], list[str]] = list
     needs: set[str] = field(default_factory=lambda: set(STAGES))
     curve_points: int = 8
@@ -111,6 +116,12 @@ class Workbench:
         """Training pairs: columns `prompt`, `chosen`, `rejected`."""
         self._declared("preferences")
         return self._once("preferences", self.load_preferences)
+
+    @property
+    def ratings(self) -> Dataset:
+        """Rated samples of π0: columns `prompt`, `completion`, `rater` (from 0), `score` (1 to 5, best)."""
+        self._declared("ratings")
+        return self._once("ratings", self.load_ratings)
 
     @property
     def corpus(self) -> list[str]:

@@ -41,8 +41,8 @@ class RunFrames:
         pending: ids of cells that have no record yet.
         records: one row per cell, in the matrix's order. Columns: `cell` (its id), `index`, `task`, `model`, `arm`,
             `method`, `seed`; `status`, `reason`, `step`, `judged_by`; every measure by its name, and what a method
-            reports of itself; `cost_…` (seconds, megabytes, counts); `hyperparameters`, `set_aside`, `reward_models`
-            (dictionaries); `commit`.
+            reports of itself; `cost_…` (seconds, megabytes, counts); `hyperparameters`, `stages`, `set_aside`,
+            `reward_models` (dictionaries); `commit`.
         curves, training, completions, probes: the rows of all cells' parquet files behind each cell's identity; empty
             where no cell has such a file.
     """
@@ -125,6 +125,7 @@ def _flatten(path: Path) -> dict[str, Any]:
             **{f"cost_stage_{stage}": seconds for stage, seconds in (cost.get("stages") or {}).items()},
             **{f"cost_{name}": value for name, value in cost.items() if name != "stages"},
             "hyperparameters": cell.get("hyperparameters") or {},
+            "stages": cell.get("stages") or {},
             "set_aside": (record.get("data") or {}).get("set_aside") or {},
             "reward_models": record.get("reward_models") or {},
             "commit": record.get("commit"),

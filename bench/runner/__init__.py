@@ -165,9 +165,11 @@ class _Running:
 def _unfit(cell: Cell) -> str | None:
     """Why the cell's method cannot run on its task, or None."""
     task, method = cell.task.task, cell.arm.method
-    if type(method).needs and not task.has_preferences:
-        needs = ", ".join(sorted(type(method).needs))
-        return f"method {method.name!r} needs {needs}, and task {cell.task.label!r} has no preferences"
+    there = {"preferences": task.has_preferences, "ratings": task.has_ratings}
+    for labels in sorted(cell.arm.rests_on & there.keys()):
+        if not there[labels]:
+            needs = ", ".join(sorted(type(method).needs))
+            return f"method {method.name!r} needs {needs}, and task {cell.task.label!r} has no {labels}"
     return method.unfit_for(task)
 
 

@@ -16,7 +16,7 @@ from bench.stages.graph import INFO, Stage
 from bench.store import Store
 
 # evaluations first, so that records come early; then whatever lies furthest upstream
-_ORDER = ("evaluation", "base", "sft", "preferences", "reward_model", "reference", "policy")
+_ORDER = ("evaluation", "base", "sft", "preferences", "ratings", "reward_model", "reference", "policy")
 
 
 @dataclass(frozen=True)

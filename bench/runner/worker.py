@@ -31,6 +31,7 @@ PRELOAD = (
     "bench.stages.policy",
     "bench.stages.evaluation",
     "bench.stages.preferences",
+    "bench.stages.ratings",
     "bench.stages.reward_model",
 )
 _REPORT_EVERY = 0.2  # seconds between two progress events of a job

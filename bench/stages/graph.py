@@ -14,6 +14,7 @@ from typing import Any
 
 from bench.contracts import Plugin, Settings, Task
 from bench.matrix import Cell, Matrix
+from bench.settings import Stages
 from bench.source import source_digest
 
 INFO = "info.json"
@@ -78,24 +79,34 @@ def stages_of(cell: Cell, matrix: Matrix, device: str) -> dict[str, Stage]:
             kind,
             f"{kind} · {world} {who}· seed {cell.seed}".replace("  ", " "),
             common | own | {"seed": derive_seed(kind, cell.seed)},
-            parents,
+            dict(parents),
             task,
             sources,
         )
 
-    settings = matrix.stages
+    def foundations(settings: Stages) -> dict[str, Stage]:
+        sft = stage("sft", {"base": base}, settings=settings.sft.model_dump(mode="json"))
+        models = {"base": base, "sft": sft}
+        if not task.has_preferences:
+            return models
+        pairs = settings.preferences.model_dump(mode="json")
+        return models | {"preferences": stage("preferences", models, settings=pairs)}
+
+    def reward_model(parents: dict[str, Stage], settings: Stages, split: str, who: str = "") -> Stage:
+        return stage("reward_model", parents, who, settings=settings.reward_model.model_dump(mode="json"), split=split)
+
+    settings = cell.arm.stages
     source = cell.model.source
     model = source.model_dump(mode="json") if isinstance(source, Settings) else str(source)
     base = stage("base", {}, model=model, model_digest=_model_digest(model))
-    sft = stage("sft", {"base": base}, settings=settings.sft.model_dump(mode="json"))
-    models: dict[str, Stage] = {"base": base, "sft": sft}
+    models = foundations(settings)
     if task.has_preferences:
-        collected = stage("preferences", models, settings=settings.preferences.model_dump(mode="json"))
-        training = models | {"preferences": collected}
-        options = settings.reward_model.model_dump(mode="json")
-        models = training | {"reward_model": stage("reward_model", training, settings=options, split="train")}
-        if not task.has_gold:
-            models["judge"] = stage("reward_model", training, "judge ", settings=options, split="heldout")
+        models["reward_model"] = reward_model(models, settings, "train")
+        if not task.has_gold:  # one judge for all arms, whatever their own stages
+            models["judge"] = reward_model(foundations(matrix.stages), matrix.stages, "heldout", "judge ")
+    if "ratings" in cell.arm.rests_on:
+        beneath = {role: models[role] for role in ("base", "sft")}
+        models["ratings"] = stage("ratings", beneath, settings=settings.ratings.model_dump(mode="json"))
     evaluation = matrix.evaluation.model_dump(mode="json")
     scorers: dict[str, Stage] = {
         role: models[role] for role in ("base", "sft", "reward_model", "judge") if role in models

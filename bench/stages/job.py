@@ -94,10 +94,17 @@ class Job:
 
     def pairs(self, split: str) -> Dataset:
         """Preference pairs of the `preferences` stage: ``"train"`` or ``"heldout"``."""
+        return self._rows("preferences", split)
+
+    def ratings(self, split: str) -> Dataset:
+        """Rated completions of the `ratings` stage: ``"train"`` or ``"heldout"``."""
+        return self._rows("ratings", split)
+
+    def _rows(self, role: str, split: str) -> Dataset:
         from datasets import Dataset
 
         return Dataset.from_parquet(
-            str(self.parents["preferences"] / f"{split}.parquet"),
+            str(self.parents[role] / f"{split}.parquet"),
             cache_dir=str(self.scratch / "datasets"),
             keep_in_memory=True,
         )

@@ -32,6 +32,7 @@ def make_workbench(job: Job) -> Workbench:
         load_sft=job.load_sft,
         load_demonstrations=lambda: job.task.demonstrations(job.spec["demonstrations_seed"]),
         load_preferences=partial(job.pairs, "train"),
+        load_ratings=partial(job.ratings, "train"),
         load_corpus=lambda: job.task.corpus(job.spec["corpus_seed"]),
         load_reward_model=job.load_reward_model,
         needs=set(type(job.method).needs),

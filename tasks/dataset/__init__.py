@@ -171,6 +171,11 @@ class DataSet(Annotated):
         return self.has_gold or self.has_pairs
 
     @property
+    def has_ratings(self) -> bool:
+        """Is there a gold reward for an annotator to rate by?"""
+        return self.has_gold
+
+    @property
     def has_probes(self) -> bool:
         """Are there questions?"""
         return self.choices is not None

@@ -174,6 +174,35 @@ def test_lists_are_no_grid_where_the_setting_is_a_list_itself(read: Read) -> Non
     assert matrix.tasks[0].task.columns == {"prompt": ["a", "b"]}  # type: ignore[attr-defined]
 
 
+def test_an_arm_may_have_stages_of_its_own_over_the_matrixs(read: Read) -> None:
+    matrix = read(
+        """
+tasks: garden
+methods:
+  climb:
+  climb few: {method: climb, stages: {preferences: {pairs: 50}}}
+  grid: {method: climb, steps: [1, 2], stages: {preferences: {pairs: [10, 20]}, sft: {batch_size: 8}}}
+stages: {sft: {epochs: 1}, preferences: {pairs: 100, heldout: 30}}
+"""
+    )
+    told = [(a.label, a.stages.preferences.pairs, a.stages.sft.batch_size) for a in matrix.arms]
+    assert told == [
+        ("climb", 100, 32),
+        ("climb few", 50, 32),
+        ("grid steps=1 preferences.pairs=10", 10, 8),
+        ("grid steps=1 preferences.pairs=20", 20, 8),
+        ("grid steps=2 preferences.pairs=10", 10, 8),
+        ("grid steps=2 preferences.pairs=20", 20, 8),
+    ]
+    assert {(a.stages.sft.epochs, a.stages.preferences.heldout) for a in matrix.arms} == {(1, 30)}
+    assert matrix.arms[0].stages == matrix.stages
+    described = matrix.description()["methods"]
+    assert "stages" not in described["climb"]
+    assert described["climb few"]["stages"]["preferences"] == {"pairs": 50, "heldout": 30}
+    again = parse_matrix({key: value for key, value in matrix.description().items() if key != "name"}, "demo")
+    assert again.arms == matrix.arms
+
+
 def test_relative_paths_start_at_the_matrix_file(read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "data").mkdir()
     for name in ("data/a.json", "b.json"):
@@ -323,6 +352,15 @@ def test_a_wrong_setting_is_refused_with_its_line(read: Read, settings: str, tol
     assert "demo.yaml, line 4: " in message
 
 
+STAGED = """
+from bench import Method
+
+
+class Staged(Method):
+    stages: int = 3
+
+    def train(self, workbench): raise RuntimeError
+"""
 G = "tasks: garden\nmethods: [rest]\n"
 LAUGHS = "a: &a [1,1,1,1,1,1,1,1,1]\n" + "\n".join(
     f"{new}: &{new} [{','.join(['*' + old] * 9)}]" for old, new in zip("abcdefg", "bcdefgh", strict=True)
@@ -375,6 +413,29 @@ MATRICES = [
         "stages.sft.epoch: unknown setting of stages — did you mean 'epochs'",
     ),
     (G + "stages: {sft: 3}", 3, "stages.sft: 3 must be a mapping of settings"),
+    (
+        "tasks: garden\nmethods:\n  climb:\n    stages:\n      preferences: {pars: 3}",
+        5,
+        "methods.climb.stages.preferences.pars: unknown setting of stages — did you mean 'pairs'",
+    ),
+    (
+        "tasks: garden\nmethods: {climb: {stages: {preferences: {pairs: [5, 0]}}}}",
+        2,
+        "methods.climb.stages.preferences.pairs: 0 must be greater than",
+    ),
+    ("tasks: garden\nmethods: {climb: {stages: {sft: {epochs: []}}}}", 2, "stages.sft.epochs: an empty grid"),
+    ("tasks: garden\nmethods: {climb: {stages: {sft: 3}}}", 2, "climb.stages.sft: 3 must be a mapping of settings"),
+    ("tasks: garden\nmethods: {climb: {stages: 3}}", 2, "climb.stages: 3 must be a mapping of settings"),
+    (
+        "tasks: garden\nmethods:\n  rest:\n  same: {method: rest, stages: {preferences: {pairs: 2000}}}",
+        4,
+        "'same' is the same method as 'rest'",
+    ),
+    (
+        "tasks: garden\nmethods: [rest]\nplugins: staged.py",
+        None,
+        "method 'staged' has a hyper-parameter `stages`, which is a matrix's key",
+    ),
     (G + "evaluation: {prompts: 0}", 3, "evaluation.prompts: 0 must be greater than"),
     (G + "evaluation: 3", 3, "evaluation: 3 must be a mapping"),
     (G + "models: {tiny: {layer: 1}}", 3, "unknown setting of model 'tiny' — did you mean 'layers'?"),
@@ -415,6 +476,7 @@ def test_a_wrong_matrix_is_refused_with_its_line(
     (tmp_path / "models" / "gpt2").mkdir(parents=True)
     (tmp_path / "models" / "gpt2" / "config.json").write_text("{}")
     (tmp_path / "broken.py").write_text("1 / 0\n")
+    (tmp_path / "staged.py").write_text(STAGED)
     message = refusal(lambda: read(text))
     assert told in message
     if line is not None:

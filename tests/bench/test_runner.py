@@ -124,6 +124,38 @@ def test_what_a_method_spends_logs_and_reports_is_in_its_record(store, tmp_path)
     assert log.to_dict("records") == [{"step": 1, "name": "loss", "value": 0.5}]
 
 
+def test_arms_with_stages_of_their_own_share_all_that_is_equal(first, store, tmp_path):
+    few = {"method": "dpo", "stages": {"preferences": {"pairs": 32}}}
+    run = bench.run(matrix("dpo", arms={"dpo few": few}), out=tmp_path / "few", store=store)
+    # dpo itself, base and sft are there; new are pairs, reward model, reference, policy and evaluation
+    assert run.built == 5
+    dpo, fewer = (records(run.directory)[f"toy-tiny-{arm}-seed0"] for arm in ("dpo", "dpo_few"))
+    assert (dpo["cell"]["stages"]["preferences"], dpo["cost"]["gold_labels"]) == ({"pairs": 64, "heldout": 32}, 64)
+    assert (fewer["cell"]["stages"]["preferences"], fewer["cost"]["gold_labels"]) == ({"pairs": 32, "heldout": 32}, 32)
+    assert fewer["reward_models"]["reward_model"]["pairs"] == 32
+    assert [row["preferences"]["pairs"] for row in run.records["stages"]] == [64, 32]
+
+
+def test_a_method_pays_for_the_labels_that_it_rests_on_and_for_no_others(first):
+    labels = {name: record["cost"]["gold_labels"] for name, record in records(first.directory).items()}
+    assert labels["toy-tiny-dpo-seed0"] == labels["toy-tiny-best_of_n-seed0"] == 64
+    assert labels["toy-tiny-sft-seed0"] == labels["toy-tiny-base-seed0"] == 0
+
+
+def test_a_method_that_needs_ratings_gets_them_or_is_skipped(store, tmp_path):
+    rated = matrix("read_ratings", "sft", tasks=["strings", "toy"])
+    rated["stages"]["ratings"] = {"ratings": 24, "heldout": 8}
+    run = bench.run(rated, out=tmp_path / "rated", store=store)
+    found = records(run.directory)
+    ours = found["strings-tiny-read_ratings-seed0"]
+    assert (ours["status"], ours["measures"]["rows_read"], ours["cost"]["gold_labels"]) == ("ok", 24, 24)
+    assert "ratings" in ours["cost"]["stages"]
+    assert "ratings" not in found["strings-tiny-sft-seed0"]["cost"]["stages"]
+    skipped = found["toy-tiny-read_ratings-seed0"]
+    assert skipped["status"] == "skipped"
+    assert skipped["reason"] == "method 'read_ratings' needs ratings, and task 'toy' has no ratings"
+
+
 def test_cells_that_end_badly_are_records_with_a_reason_and_the_others_go_on(first, store, tmp_path):
     bad = matrix("explode", "crash", "die", "hungry", "sneak", "boast", "picky", "sft")
     run = bench.run(bad, out=tmp_path / "bad", store=store)

@@ -137,6 +137,17 @@ class Tell(Method):
         return workbench.policy(workbench.sft_model())
 
 
+class ReadRatings(Method):
+    """Reads the ratings, and tells how many there are."""
+
+    needs: ClassVar[set[str]] = {"ratings"}
+
+    def train(self, workbench: Workbench) -> Policy:
+        """Count."""
+        workbench.report(rows_read=len(workbench.ratings))
+        return workbench.policy(workbench.sft_model())
+
+
 class Boast(Method):
     """Reports a measure that is the bench's to make."""
 
