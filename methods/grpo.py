@@ -12,9 +12,10 @@ class GRPO(RLOO):
     """Policy gradient without a critic: rewards are standardised within the completions of a prompt (GRPO).
 
     Unlike RLOO's, the KL to π0 is a term of the loss, per token, by the k3 estimator (eq. 4), and is weighed against
-    rewards that have lost their scale. Dividing by the group's standard deviation favours prompts whose completions hardly
-    differ, and the mean per completion favours short good ones and long bad ones (Liu et al. 2025, arXiv:2503.20783):
-    `scale_rewards: none` and `loss: dr_grpo` take the two away.
+    rewards that have lost their scale: as a prompt's completions grow alike, the pull towards π0 weakens by comparison.
+    Dividing by the group's standard deviation also favours prompts whose completions hardly differ, and the mean per
+    completion favours short good ones and long bad ones (Liu et al. 2025, arXiv:2503.20783): `scale_rewards: none` and
+    `loss: dr_grpo` take the two away.
     """
 
     num_generations: int = Field(8, ge=2, description="completions per prompt; divides `rollouts`")

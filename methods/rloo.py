@@ -59,6 +59,8 @@ class RLOO(Method):
             sampled += sum(map(len, completion_ids))
             return workbench.reward_model(prompts, decoded(workbench, prompts, completion_ids))
 
+        # from fewer prompts than a batch asks, TRL makes no batch at all and trains nothing
+        prompts, asked = workbench.prompts, self.rollouts // self.num_generations
         origin = model.config._name_or_path
         if self.beta:
             # TRL loads its reference from where the model says that it came from, whatever the one in memory is
@@ -85,7 +87,7 @@ class RLOO(Method):
                 top_p=1.0,
                 disable_dropout=True,
             ),
-            train_dataset=workbench.prompts,
+            train_dataset=prompts.select([i % len(prompts) for i in range(max(len(prompts), asked))]),
             processing_class=workbench.tokenizer,
             callbacks=workbench.callbacks(),
         )

@@ -33,12 +33,16 @@ class Ordinal(Conditional):
 
     def train(self, workbench: Workbench) -> Policy:
         """Train the regression, then use it."""
+        import torch
+
         from bench.models import load_classifier
         from methods.ordinal.coral import train_on_ratings
 
         start = workbench.checkpoints / "sft"
         workbench.reference.save_pretrained(start)
-        module = load_classifier(start, workbench.tokenizer).to(workbench.device)
+        with torch.random.fork_rng():
+            torch.manual_seed(workbench.seed)  # the head is new, and random
+            module = load_classifier(start, workbench.tokenizer).to(workbench.device)
         workbench.cost.tokens_trained += train_on_ratings(
             module,
             workbench.tokenizer,

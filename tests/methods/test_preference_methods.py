@@ -80,10 +80,8 @@ def test_simpos_first_loss_is_the_papers(tmp_path, logps):
 def test_orpos_first_loss_is_the_papers_with_the_nll_taken_over_the_prompt_as_well(tmp_path, logps):
     (chosen, rejected), _, (long, short) = logps
     log_odds = [p - torch.log1p(-p.exp()) for p in (chosen / long, rejected / short)]
-    rows, policy = pairs(), model()
-    sums, counts = sequence_logps(
-        policy, [p[0] for p in rows["prompt"]], [p[1:] + c for p, c in zip(rows["prompt"], rows["chosen"])]
-    )
+    wholes = [prompt + chosen for prompt, chosen in zip(pairs()["prompt"], pairs()["chosen"], strict=True)]
+    sums, counts = sequence_logps(model(), [text[0] for text in wholes], [text[1:] for text in wholes])
     expected = -sums.sum() / counts.sum() - 0.3 * F.logsigmoid(log_odds[0] - log_odds[1]).mean()
     loss = first_loss(ORPO(beta=0.3, epochs=1, batch_size=64), tmp_path)
     assert loss == pytest.approx(float(expected), abs=1e-4)
