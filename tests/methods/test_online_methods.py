@@ -100,7 +100,8 @@ def test_the_kl_is_that_to_the_reference_of_the_workbench(method, tmp_path):
 @pytest.mark.parametrize("method", [RLOO, GRPO], ids=lambda method: method.name)
 def test_a_strong_pull_keeps_the_policy_nearer_to_the_reference(method, tmp_path):
     def last_kl(beta):
-        return logged(method(steps=8, rollouts=64, learning_rate=1e-2, beta=beta), workbench(tmp_path))[-1]["kl"]
+        entries = logged(method(steps=8, rollouts=64, learning_rate=1e-2, beta=beta), workbench(tmp_path))
+        return [each["kl"] for each in entries if "kl" in each][-1]
 
     assert last_kl(5.0) < 0.7 * last_kl(0.01)
 
