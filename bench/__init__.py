@@ -8,6 +8,7 @@ from bench.contracts import Completion, Field, Judge, Probe, Prompt, Task
 from bench.errors import BenchError, Diverged
 from bench.method import Method
 from bench.policy import ModelPolicy, Policy, Samples
+from bench.search_space import Choice, Range, SearchSpace
 from bench.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BenchError",
+    "Choice",
     "Completion",
     "Diverged",
     "Field",
@@ -24,8 +26,10 @@ __all__ = [
     "Policy",
     "Probe",
     "Prompt",
+    "Range",
     "Run",
     "Samples",
+    "SearchSpace",
     "Task",
     "Workbench",
     "run",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.contracts import Task
+from bench.contracts import Settings, Task
 from bench.errors import BenchError, nearest
 from bench.method import Method
 from bench.settings import Evaluation, Stages, TinyModel
@@ -123,22 +123,35 @@ class Matrix:
             raise BenchError(f"no cell of {self.name} satisfies --only {' and '.join(map(repr, conditions))}")
         return chosen
 
-    def description(self) -> dict[str, Any]:
-        """The whole matrix with every default written out, made of JSON's types."""
+    def description(self, defaults: bool = True) -> dict[str, Any]:
+        """The whole matrix, made of JSON's types; `parse_matrix` reads it.
+
+        Args:
+            defaults: write every default out, too.
+        """
+
+        def settings(of: Settings) -> dict[str, Any]:
+            return of.model_dump(mode="json", exclude_unset=not defaults)
+
+        def arm_settings(arm: Arm) -> dict[str, Any]:
+            own = {} if arm.stages == self.stages else {"stages": settings(arm.stages)}
+            return {"method": arm.method.name, **settings(arm.method), **own}
+
         return {
             "name": self.name,
-            "tasks": {c.label: {"task": c.task.name, **c.task.model_dump(mode="json")} for c in self.tasks},
-            "models": {c.label: _described(c.source) for c in self.models},
-            "methods": {arm.label: self._described(arm) for arm in self.arms},
+            "tasks": {c.label: {"task": c.task.name, **settings(c.task)} for c in self.tasks},
+            "models": {
+                c.label: {"model": "tiny", **settings(c.source)}
+                if isinstance(c.source, TinyModel)
+                else {"model": str(c.source)}
+                for c in self.models
+            },
+            "methods": {arm.label: arm_settings(arm) for arm in self.arms},
             "seeds": list(self.seeds),
-            "stages": self.stages.model_dump(mode="json"),
-            "evaluation": self.evaluation.model_dump(mode="json"),
+            "stages": settings(self.stages),
+            "evaluation": settings(self.evaluation),
             "plugins": [str(file) for file in self.plugins],
         }
-
-    def _described(self, arm: Arm) -> dict[str, Any]:
-        own = {} if arm.stages == self.stages else {"stages": arm.stages.model_dump(mode="json")}
-        return {"method": arm.method.name, **arm.method.model_dump(mode="json"), **own}
 
 
 def slug(label: str) -> str:
@@ -160,9 +173,3 @@ def _answers(cell: Cell) -> dict[str, set[str]]:
         "method": {cell.arm.method.name},
         "seed": {str(cell.seed)},
     }
-
-
-def _described(source: TinyModel | Path | str) -> dict[str, Any]:
-    if isinstance(source, TinyModel):
-        return {"model": "tiny", **source.model_dump(mode="json")}
-    return {"model": str(source)}

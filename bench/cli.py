@@ -1,4 +1,4 @@
-"""The command line: `bench run`, `bench list`, `bench table`, `bench judge`, `bench plot`."""
+"""The command line: `bench run`, `bench list`, `bench table`, `bench judge`, `bench plot`, `bench tune`."""
 
 from __future__ import annotations
 
@@ -172,6 +172,61 @@ def plot(run: RunArgument) -> None:
 
     for file in draw_all(load_run(run), run / "plots"):
         print(f"drew {_short(file)}")
+
+
+@app.command()
+def tune(
+    matrix: Annotated[
+        str, typer.Argument(metavar="MATRIX", help="A matrix file (YAML) or a built-in one, e.g. quickstart.")
+    ],
+    trials: Annotated[int, typer.Option(metavar="N", help="For every arm alike; the first has its defaults.")] = 12,
+    seeds: Annotated[
+        int, typer.Option(metavar="N", help="How many tuning seeds: 1000, 1001, … without the matrix's own.")
+    ] = 2,
+    measure: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="What to improve, see `bench measures`. [default: gold, or judge without it]"
+        ),
+    ] = None,
+    max_kl: Annotated[
+        float | None, typer.Option(metavar="NATS", help="Choose among trials with at most so much KL to π0.")
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the proposals: same seed, same trials.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the search. [default: results/<matrix>-tuned]")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(metavar="N", help="Processes; the choice does not depend on it. [default: cores]")
+    ] = None,
+    plugin: Plugins = None,
+    store: StoreFolder = None,
+) -> None:
+    """Tune every arm of a matrix with the same number of trials, on seeds that its results do not use.
+
+    What the matrix sets stays as it is set; the rest of each method's search space is tuned, by Optuna's TPE. A trial
+    that diverges or fails counts as the worst. Writes <matrix>-tuned.yaml, which `bench run` takes, and all trials as
+    search.csv. After an interruption the same command carries on; with more --trials it goes on searching.
+    """
+    from bench.progress import reporter_for
+    from bench.runner import read_matrix
+    from bench.runner.schedule import elapsed
+    from bench.tuning import tune as tune_matrix
+    from bench.tuning import tuned_directory
+    from bench.tuning.writing import print_search, write_search
+
+    started = time.monotonic()
+    read = read_matrix(matrix, plugin or ())
+    folder = out or tuned_directory(read)
+    try:
+        tuned = tune_matrix(read, folder, trials, seeds, measure, max_kl, seed, jobs, store, (), reporter_for)
+    except KeyboardInterrupt:
+        print("\nbench: stopped; the same command carries on where this one ended", file=sys.stderr)
+        raise typer.Exit(130) from None
+    print(f"\n{trials} trials per arm in {elapsed(started)}.\n")
+    print_search(tuned)
+    chosen, *records = write_search(tuned, folder)
+    print(f"\nAll trials: {', '.join(str(_short(file)) for file in records)}   Results: bench run {_short(chosen)}")
 
 
 def _print_table(directory: Path) -> list[Path]:

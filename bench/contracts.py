@@ -17,8 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
+    import numpy as np
     from datasets import Dataset
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from numpy.typing import NDArray
+    from transformers import PreTrainedTokenizerBase
 
 
 __all__ = ["Completion", "Field", "Judge", "Probe", "Prompt", "Rating", "Settings", "Task"]
@@ -145,15 +147,13 @@ class Task(Plugin):
         """Multiple-choice questions, for calibration. Independent of any seed."""
         raise BenchError(f"task {self.name} has no probes")
 
-    def enumerated(
-        self, model: PreTrainedModel, reference: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
-    ) -> dict[str, Any]:
-        """Every completion of a few held-out prompts, where a world is that small: makes exact measures possible.
+    def enumerated_gold(self, tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> NDArray[np.float64] | None:
+        """The gold reward of every completion of `prompt`, where a world is so small: makes exact measures possible.
 
-        Columns, one row per completion: `exact_prompt` (the prompt's number), `exact_logp` and `exact_reference_logp`
-        (log-probabilities under `model` and `reference` at temperature 1, nats), `exact_gold`.
+        In the order of `bench.exact.all_completions` for the tokenizer's vocabulary, its EOS and
+        `max_completion_tokens`; None where that vocabulary makes too many of them.
         """
-        return {}
+        return None
 
     def report(self) -> dict[str, int]:
         """Rows set aside while reading, by reason. Empty for worlds that are generated."""
@@ -184,6 +184,11 @@ class Task(Plugin):
     def has_preferences(self) -> bool:
         """Can preference pairs be had, from the data or from an annotator?"""
         return self.has_pairs or self._has("prefers_first")
+
+    @property
+    def has_enumeration(self) -> bool:
+        """Can every completion be written down?"""
+        return self._has("enumerated_gold")
 
     @property
     def has_ratings(self) -> bool:

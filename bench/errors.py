@@ -36,5 +36,5 @@ def nearest(word: object, options: Iterable[str]) -> str:
     close = difflib.get_close_matches(str(word), known, n=1, cutoff=0.5)
     if close:
         return f" — did you mean {close[0]!r}?"
-    more = f", … ({len(known)} in all)" if len(known) > 20 else ""
-    return f" — valid: {', '.join(known[:20])}{more}" if known else ""
+    more = f", … ({len(known)} in all)" if len(known) > 12 else ""
+    return f" — valid: {', '.join(known[:12])}{more}" if known else ""

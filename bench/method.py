@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.contracts import Plugin, Task
 from bench.errors import BenchError
+from bench.search_space import SearchSpace
 
 if TYPE_CHECKING:
     from bench.policy import Policy
@@ -22,9 +23,13 @@ class Method(Plugin):
     `needs` names the shared stages that must exist before `train` is called: any of ``"preferences"``, ``"ratings"``
     and ``"reward_model"``. The base model, the SFT model (the reference π0), prompts and demonstrations are always
     there.
+
+    `search_space` says what `bench tune` may try: the two or three hyper-parameters that matter most, each with a
+    `Range` or a `Choice` around its default.
     """
 
     needs: ClassVar[set[str]] = set()
+    search_space: ClassVar[SearchSpace] = {}
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:

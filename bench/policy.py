@@ -49,10 +49,13 @@ class Policy(ABC):
     Attributes:
         model: None for a policy that works at decoding time (best-of-n); its KL cannot be estimated from samples.
         kl_bound: an upper bound on KL(π‖π0) in nats, where theory gives one.
+        from_all: each completion is drawn from among all that there are, so that `exact_logp` knows every prompt at
+            no great cost, and KL and entropy are measured exactly although there is no model.
     """
 
     model: PreTrainedModel | None = None
     kl_bound: float | None = None
+    from_all: bool = False
 
     @abstractmethod
     def sample(self, prompts: Sequence[Prompt], seed: int, temperature: float = 1.0) -> Samples:
@@ -61,67 +64,15 @@ class Policy(ABC):
         temperature: 1 samples the policy itself; anything else biases every estimate of KL and entropy.
         """
 
+    def exact_logp(self, prompt: Prompt) -> Tensor | None:
+        """log π of every completion of `prompt`, in the order of `bench.exact.all_completions`; None where not known.
+
+        Asked for only where the task can be enumerated. Nats, shape (completions,), float64.
+        """
+        return None
+
     def save(self, directory: Path) -> None:  # noqa: B027 (a policy at decoding time has nothing to save)
         """Write what `Method.load` needs to restore this policy; nothing by default."""
-
-
-def generate(
-    model: PreTrainedModel,
-    input_ids: Tensor,
-    attention_mask: Tensor,
-    max_new_tokens: int,
-    temperature: float = 1.0,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Sample from `model` with no truncation (no top-k, no top-p), from the global random state.
-
-    Args:
-        input_ids, attention_mask: left-padded prompts, shape (batch, prompt length).
-
-    Returns:
-        tokens (batch, new), mask (batch, new; 1 up to and including the first EOS), and the log-probabilities of the
-        sampled tokens under the tempered model (batch, new; nats; 0 where the mask is 0).
-    """
-    import torch
-    from transformers import GenerationConfig
-
-    eos, pad = model.config.eos_token_id, model.config.pad_token_id
-    plain = GenerationConfig(
-        do_sample=True,
-        temperature=temperature,
-        top_k=0,
-        top_p=1.0,
-        max_new_tokens=max_new_tokens,
-        eos_token_id=eos,
-        pad_token_id=pad,
-        return_dict_in_generate=True,
-        output_scores=True,
-    )
-    was_training = model.training
-    model.eval()
-    with torch.no_grad():
-        out = model.generate(input_ids=input_ids, attention_mask=attention_mask, generation_config=plain)
-    model.train(was_training)
-    tokens = out.sequences[:, input_ids.shape[1] :]
-    ended = (tokens == eos).long()
-    # 1 on every token before the first EOS and on that EOS itself: holds for pad = eos as well
-    mask = (ended.cumsum(1) - ended == 0).long()
-    scores = torch.stack(out.scores, dim=1)  # (batch, new, vocabulary), already divided by the temperature
-    logprobs = scores.log_softmax(-1).gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
-    return tokens, mask, torch.where(mask == 1, logprobs, torch.zeros_like(logprobs))
-
-
-def pad_left(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
-    """Left-padded ids and their attention mask, each of shape (rows, longest)."""
-    import torch
-
-    longest = max(len(row) for row in rows)
-    ids = torch.full((len(rows), longest), pad)
-    mask = torch.zeros((len(rows), longest), dtype=torch.long)
-    for i, row in enumerate(rows):
-        if row:
-            ids[i, longest - len(row) :] = torch.tensor(list(row))
-            mask[i, longest - len(row) :] = 1
-    return ids, mask
 
 
 class ModelPolicy(Policy):
@@ -148,6 +99,8 @@ class ModelPolicy(Policy):
         """See `Policy.sample`. The caller's random state is left as it was."""
         import torch
 
+        from bench.sampling import generate, pad_left
+
         encoded = encode_prompts(self.tokenizer, prompts)
         samples = Samples()
         device = self.model.device
@@ -161,6 +114,12 @@ class ModelPolicy(Policy):
                 )
                 samples.extend(self._rows(list(prompts[rows]), encoded[rows], tokens, kept))
         return samples
+
+    def exact_logp(self, prompt: Prompt) -> Tensor:
+        """See `Policy.exact_logp`."""
+        from bench.exact import enumerate_completions
+
+        return enumerate_completions(self.model, self.tokenizer, prompt, self.max_new_tokens).logp
 
     def _rows(self, prompts: list[Prompt], prompt_ids: list[list[int]], tokens: Tensor, mask: Tensor) -> Samples:
         lengths = mask.sum(1).tolist()

@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from bench.contracts import Completion, Prompt
-from bench.encoding import encode_pairs
+from bench.encoding import encode_pairs, encode_prompt
+from bench.exact import all_scores
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
@@ -54,4 +56,15 @@ class RewardModel:
                 scores += logits.squeeze(-1).float().tolist()
         if self.count is not None:
             self.count(len(rows))
+        return scores
+
+    def enumerated(self, prompt: Prompt, max_new_tokens: int) -> Tensor:
+        """(N) the scores of all completions of `prompt`, in the order of `bench.exact.all_completions`; float64.
+
+        Raises:
+            BenchError: there are too many, or the module is no causal classifier.
+        """
+        scores = all_scores(self.module, encode_prompt(self.tokenizer, prompt), max_new_tokens)
+        if self.count is not None:
+            self.count(len(scores))
         return scores

@@ -1,4 +1,4 @@
-"""YAML as plain values, with the line where each of them stands."""
+"""YAML as plain values, with the line where each of them stands; and back."""
 
 from __future__ import annotations
 
@@ -55,6 +55,11 @@ def read_yaml(text: str, name: str) -> tuple[Any, dict[Keys, int]]:
         raise BenchError(f"{name}: malformed YAML: nested too deeply") from None
 
 
+def write_yaml(value: Any) -> str:
+    """`value`, a mapping, as YAML that `read_yaml` reads as the same; what holds plain values alone takes one line."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=1000)
+
+
 def _refusal(name: str, mark: Any, problem: str) -> BenchError:
     place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
     return BenchError(f"{name}{place}: {problem}")
@@ -69,6 +74,24 @@ class _Loader(yaml.BaseLoader):
             short = tag.replace("tag:yaml.org,2002:", "!!")
             raise yaml.MarkedYAMLError(problem=f"the tag {short} is not allowed", problem_mark=event.start_mark)
         return super().compose_node(parent, index)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what either YAML would take for something else than a text."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+    def serialize(self, node: Any) -> None:
+        node.flow_style = False
+        super().serialize(node)
+
+    def text(self, data: str) -> Any:
+        quoted = data in _WORDS or _INT.fullmatch(data) or _FLOAT.fullmatch(data)
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style='"' if quoted else None)
+
+
+_Dumper.add_representer(str, _Dumper.text)
 
 
 class _Walk:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from bench import Field, Method, ModelPolicy, Policy, Prompt, Samples, Workbench
 from bench.reward import RewardModel
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
 
 
 class BestOfN(Method):
@@ -30,20 +34,34 @@ class BestOfN(Method):
 class BestOfNPolicy(Policy):
     """Draws n completions per prompt from `policy` and returns the best by `reward`.
 
-    KL(π‖π0) ≤ log n − (n−1)/n (Beirami et al. 2024): an upper bound, reached only if no two completions tie.
+    KL(π‖π0) ≤ log n − (n−1)/n (Beirami et al. 2024): an upper bound, reached only if no two completions tie. Where all
+    completions can be enumerated, `exact_logp` gives the distribution itself.
     """
 
     def __init__(self, policy: ModelPolicy, reward: RewardModel, n: int) -> None:
+        from bench.measures.divergence import best_of_n_bound
+
         self.policy, self.reward, self.n = policy, reward, n
-        self.kl_bound = math.log(n) - (n - 1) / n
+        self.kl_bound = best_of_n_bound(n)
 
     def sample(self, prompts: Sequence[Prompt], seed: int, temperature: float = 1.0) -> Samples:
-        """The best of n samples per prompt."""
+        """One of n samples per prompt, see `choose`."""
+        import numpy as np
+
         drawn = self.policy.sample([p for p in prompts for _ in range(self.n)], seed, temperature)
-        scores = self.reward(drawn.prompts, drawn.completions)
-        return drawn.select(winners(scores, self.n))
+        scores = np.reshape(self.reward(drawn.prompts, drawn.completions), (-1, self.n))
+        chosen = self.choose(scores, seed) + np.arange(len(scores)) * self.n
+        return drawn.select(chosen.tolist())
 
+    def choose(self, scores: NDArray[np.float64], seed: int) -> NDArray[np.int64]:
+        """The draw to keep of each row of `scores`, shape (prompts, n): the best, the first of those that tie."""
+        return scores.argmax(1)
 
-def winners(scores: Sequence[float], n: int) -> list[int]:
-    """The row with the highest score among each n that lie side by side; of equal ones the first."""
-    return [max(range(start, start + n), key=scores.__getitem__) for start in range(0, len(scores), n)]
+    def exact_logp(self, prompt: Prompt) -> Tensor | None:
+        """See `Policy.exact_logp`; None for a reward model without a `score` head to read at every token."""
+        from bench.exact import best_of_n
+
+        if not hasattr(self.reward.module, "score"):
+            return None
+        rewards = self.reward.enumerated(prompt, self.policy.max_new_tokens)
+        return best_of_n(self.policy.exact_logp(prompt), rewards, self.n)

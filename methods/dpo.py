@@ -7,13 +7,18 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from bench import Field, Method, Policy, Workbench
+from bench import Field, Method, Policy, Range, SearchSpace, Workbench
 
 
 class DPO(Method):
     """Direct preference optimisation: a classification loss on pairs, no reward model, no sampling."""
 
     needs: ClassVar[set[str]] = {"preferences"}
+    search_space: ClassVar[SearchSpace] = {
+        "beta": Range(0.03, 1, log=True),
+        "epochs": Range(1, 6, step=1),
+        "learning_rate": Range(3e-5, 3e-3, log=True),
+    }
 
     beta: float = Field(0.1, gt=0, description="strength of the pull towards π0 (β, eq. 7)")
     epochs: float = Field(3, gt=0, description="passes over the pairs")

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from bench import Field, Method, ModelPolicy, Policy, Workbench
-from methods.best_of_n import winners
+from bench import Field, Method, ModelPolicy, Policy, Range, SearchSpace, Workbench
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -22,6 +21,10 @@ class ExpertIteration(Method):
     """
 
     needs: ClassVar[set[str]] = {"reward_model"}
+    search_space: ClassVar[SearchSpace] = {
+        "n": Range(2, 16),
+        "learning_rate": Range(3e-5, 3e-3, log=True),
+    }
 
     rounds: int = Field(4, ge=1, le=1000, description="times that sampling and fine-tuning are repeated")
     prompts: int = Field(480, ge=1, description="training prompts of a round, taken in turn from shuffled ones")
@@ -59,15 +62,14 @@ class ExpertIteration(Method):
 
     def best_samples(self, workbench: Workbench, sampler: ModelPolicy, number: int) -> Dataset:
         """The best of n samples for each prompt of a round: columns `prompt`, `completion`."""
+        import numpy as np
         from datasets import Dataset
 
         order = workbench.prompts.shuffle(seed=workbench.seed)["prompt"]
         prompts = [order[(number * self.prompts + i) % len(order)] for i in range(self.prompts)]
         drawn = sampler.sample([prompt for prompt in prompts for _ in range(self.n)], seed=workbench.seed + number)
         workbench.cost.tokens_sampled += sum(map(len, drawn.completion_ids))
-        scores = workbench.reward_model(drawn.prompts, drawn.completions)
-        best = winners(scores, self.n)
-        won = sum(scores[row] for row in best) / len(best)
-        workbench.log(number + 1, reward=sum(scores) / len(scores), reward_of_winners=won)
-        kept = drawn.select(best)
-        return Dataset.from_dict({"prompt": kept.prompts, "completion": kept.completions})
+        scores = np.reshape(workbench.reward_model(drawn.prompts, drawn.completions), (-1, self.n))
+        workbench.log(number + 1, reward=float(scores.mean()), reward_of_winners=float(scores.max(1).mean()))
+        best = drawn.select((scores.argmax(1) + np.arange(self.prompts) * self.n).tolist())
+        return Dataset.from_dict({"prompt": best.prompts, "completion": best.completions})

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from bench import Field
+from bench import Field, Range, SearchSpace
 from methods.rloo import RLOO
 
 
@@ -17,6 +17,8 @@ class GRPO(RLOO):
     completion favours short good ones and long bad ones (Liu et al. 2025, arXiv:2503.20783): `scale_rewards: none` and
     `loss: dr_grpo` take the two away.
     """
+
+    search_space: ClassVar[SearchSpace] = {**RLOO.search_space, "beta": Range(0.03, 3, log=True)}
 
     num_generations: int = Field(8, ge=2, description="completions per prompt; divides `rollouts`")
     beta: float = Field(0.1, ge=0, description="weight of the KL to π0 in the loss; 0: no reference at all")

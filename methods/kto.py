@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from bench import Field, Method, Policy, Workbench
+from bench import Field, Method, Policy, Range, SearchSpace, Workbench
 
 
 class KTO(Method):
@@ -15,6 +15,11 @@ class KTO(Method):
     """
 
     needs: ClassVar[set[str]] = {"preferences"}
+    search_space: ClassVar[SearchSpace] = {
+        "beta": Range(0.03, 1, log=True),
+        "epochs": Range(1, 6, step=1),
+        "learning_rate": Range(3e-5, 3e-3, log=True),
+    }
 
     beta: float = Field(0.1, gt=0, description="strength of the pull towards π0")
     desirable_weight: float = Field(1.0, ge=0, description="λ_D, weight of the chosen completions")

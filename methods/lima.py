@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from bench import BenchError, Field, Method, Policy, Workbench
+from bench import BenchError, Field, Method, Policy, Range, SearchSpace, Workbench
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -16,6 +16,11 @@ class LIMA(Method):
     Curation is the point, so it has its controls: as many demonstrations taken at random, or the worst ones.
     Where demonstrations carry no `quality` grade, a random few are taken: size without curation.
     """
+
+    search_space: ClassVar[SearchSpace] = {
+        "epochs": Range(1, 10, step=1),
+        "learning_rate": Range(1e-4, 1e-2, log=True),
+    }
 
     size: int = Field(600, ge=1, description="demonstrations to keep")
     curate: Literal["best", "random", "worst"] = Field("best", description="which demonstrations are kept")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from bench import Field, Method, Policy, Workbench
+from bench import Field, Method, Policy, Range, SearchSpace, Workbench
 from methods.simpo import train_without_reference
 
 
@@ -16,6 +16,11 @@ class ORPO(Method):
     """
 
     needs: ClassVar[set[str]] = {"preferences"}
+    search_space: ClassVar[SearchSpace] = {
+        "beta": Range(0.03, 3, log=True),
+        "epochs": Range(1, 6, step=1),
+        "learning_rate": Range(3e-5, 3e-3, log=True),
+    }
 
     beta: float = Field(0.5, ge=0, description="weight of the odds-ratio loss (λ, eq. 6)")
     epochs: float = Field(3, gt=0, description="passes over the pairs")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, ClassVar
 
-from bench import Field, Method, Policy, Workbench
+from bench import Field, Method, Policy, Range, SearchSpace, Workbench
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +20,11 @@ class Rank(Method):
     """
 
     needs: ClassVar[set[str]] = {"ratings"}
+    search_space: ClassVar[SearchSpace] = {
+        "rank_weight": Range(0.03, 10, log=True),
+        "epochs": Range(1, 6, step=1),
+        "learning_rate": Range(3e-5, 3e-3, log=True),
+    }
 
     rank_weight: float = Field(1.0, ge=0, description="weight of the ranking loss beside the cross-entropy of the best")
     epochs: float = Field(3, gt=0, description="passes over the rated prompts")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import model_validator
 
-from bench import Completion, Field, Method, Policy, Prompt, Workbench
+from bench import Completion, Field, Method, Policy, Prompt, Range, SearchSpace, Workbench
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -23,6 +23,10 @@ class RLOO(Method):
     """
 
     needs: ClassVar[set[str]] = {"reward_model"}
+    search_space: ClassVar[SearchSpace] = {
+        "beta": Range(0.01, 1, log=True),
+        "learning_rate": Range(3e-5, 3e-3, log=True),
+    }
 
     steps: int = Field(60, ge=1, description="batches of completions sampled and learned from")
     rollouts: int = Field(128, ge=2, description="completions per batch")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench import Field, Method, Policy, Workbench
+from bench import Field, Method, Policy, Range, SearchSpace, Workbench
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -18,6 +18,11 @@ class SimPO(Method):
     """
 
     needs: ClassVar[set[str]] = {"preferences"}
+    search_space: ClassVar[SearchSpace] = {
+        "beta": Range(0.5, 10, log=True),
+        "gamma": Range(0, 3),
+        "learning_rate": Range(3e-5, 3e-3, log=True),
+    }
     name: ClassVar[str] = "simpo"
 
     beta: float = Field(2.0, gt=0, description="scale of the reward β/|y| log π (eq. 4)")

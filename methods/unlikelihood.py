@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from bench import Field, Method, Policy, Workbench
+from bench import Field, Method, Policy, Range, SearchSpace, Workbench
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,6 +22,11 @@ class Unlikelihood(Method):
     """
 
     needs: ClassVar[set[str]] = {"preferences"}
+    search_space: ClassVar[SearchSpace] = {
+        "alpha": Range(0.003, 1, log=True),
+        "epochs": Range(1, 6, step=1),
+        "learning_rate": Range(3e-5, 3e-3, log=True),
+    }
 
     negatives: Literal["rejected", "random", "none"] = Field(
         "rejected", description="what is made unlikely: rejected completions, random tokens of like length, or nothing"

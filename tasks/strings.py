@@ -1,11 +1,12 @@
-"""Strings of sixteen symbols: a world so small that every expectation is a sum (see `tasks.exact`)."""
+"""Strings of sixteen symbols: a world so small that every expectation is a sum (see `bench.exact`)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from bench.encoding import text_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
 SYMBOLS = tuple("abcdefghijklmnop")
 LENGTH = 3  # symbols of the longest completion
@@ -27,7 +28,6 @@ STOPS = (0.1, 0.2, 1.0)  # probability that a string of the corpus ends after it
 CHAIN, CORPUS, DEMONSTRATIONS, REFERENCES, PROBES = 0, 1, 2, 4, 5
 
 CHOICES, QUESTIONS = 4, 10_240
-ENUMERATED = 1  # test prompts that exact measures sum over: a second each
 
 
 class Strings(Annotated):
@@ -100,21 +100,23 @@ class Strings(Annotated):
         rows = _scores(prompts, completions)
         return {name: [row[i] for row in rows] for i, name in enumerate(("first", "second", "third"))}
 
-    def enumerated(
-        self, model: PreTrainedModel, reference: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
-    ) -> dict[str, Any]:
-        """All 111,150 completions of the first test prompt."""
-        from tasks.exact import Exact, both_enumerated
+    def enumerated_gold(self, tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> NDArray[np.float64] | None:
+        """All 111,151 completions, as `gold` scores their texts; None where a symbol is not one token."""
+        from bench.exact import MOST, all_completions, completion_count
 
-        words = [word.replace("▁", " ") for word in tokenizer.convert_ids_to_tokens(range(len(tokenizer)))]
-        words[tokenizer.eos_token_id] = ""
-
-        def gold(exact: Exact) -> list[float]:  # `exact.completions` says the same and takes a second to decode
-            prompt = text_of(exact.prompt)
-            return [sum(score(prompt, "".join([words[i] for i in ids]))) / LENGTH for ids in exact.completion_ids]
-
-        prompts = _prompts("test")[:ENUMERATED]
-        return both_enumerated(model, reference, tokenizer, prompts, self.max_completion_tokens, gold)
+        limit, eos = self.max_completion_tokens, tokenizer.eos_token_id
+        symbols = tokenizer.convert_tokens_to_ids([f"▁{symbol}" for symbol in SYMBOLS])
+        if None in symbols or tokenizer.unk_token_id in symbols or completion_count(len(tokenizer), limit) > MOST:
+            return None
+        tokens, lengths = (each.numpy() for each in all_completions(len(tokenizer), eos, limit))
+        places = np.full(len(tokenizer), -1)
+        places[symbols] = range(len(SYMBOLS))
+        path = np.column_stack([np.full(len(tokens), SYMBOLS.index(text_of(prompt)[-1])), places[tokens]])
+        count = lengths - (tokens[:, -1] == eos)  # tokens before EOS; EOS fills up what is short
+        there = np.arange(limit) < count[:, None]
+        valid = (count >= 1) & (count <= LENGTH) & ((places[tokens] >= 0) | ~there).all(1)
+        steps = worth()[path[:, :LENGTH], path[:, 1 : LENGTH + 1], np.arange(LENGTH)]
+        return np.where(valid[:, None] & there[:, :LENGTH], steps, -1.0).sum(1) / LENGTH
 
     def probes(self) -> list[Probe]:
         """10,240 questions on the 64 test prompts: which of four symbols comes next?"""
@@ -129,9 +131,16 @@ def score(prompt: str, completion: str) -> list[float]:
     if words[0] or not 1 <= len(words) - 1 <= LENGTH or not set(words[1:]) <= set(SYMBOLS):
         return [-1.0] * LENGTH
     symbols = [SYMBOLS.index(word) for word in (prompt[-1], *words[1:])]
-    steps = zip(symbols, symbols[1:], LEAPS, strict=False)
-    worth = [math.cos(2 * math.pi * (after - before - wanted) / len(SYMBOLS)) for before, after, wanted in steps]
-    return worth + [-1.0] * (LENGTH - len(worth))
+    steps = [worth()[before, after, place] for place, (before, after) in enumerate(pairwise(symbols))]
+    return [float(step) for step in steps] + [-1.0] * (LENGTH - len(steps))
+
+
+@cache
+def worth() -> NDArray[np.float64]:
+    """What a step from one symbol to another is worth at each place, shape (16, 16, 3), in [−1, 1]."""
+    circle = np.arange(len(SYMBOLS))
+    leaps = circle[None, :, None] - circle[:, None, None]
+    return np.asarray(np.cos(2 * math.pi * (leaps - np.array(LEAPS)) / len(SYMBOLS)))
 
 
 def _scores(prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[list[float]]:

@@ -71,15 +71,19 @@ def run(
     Raises:
         BenchError: a mistake in the matrix or in an argument, before anything runs.
     """
-    files = [Path(file) for file in plugins]
-    if isinstance(matrix, Mapping):
-        matrix = parse_matrix(dict(matrix), plugins=files)
-    elif not isinstance(matrix, Matrix):
-        matrix = load_matrix(matrix, files)
+    matrix = read_matrix(matrix, plugins)
     if jobs is not None and jobs < 1:
         raise BenchError(f"jobs: {jobs} is not a number of processes — the least is 1")
     directory = Path(out) if out is not None else RESULTS / matrix.name
     return _Running(matrix, directory.absolute(), store_at(store), jobs, reporter or Reporter()).run(only)
+
+
+def read_matrix(matrix: str | Path | Mapping[str, Any] | Matrix, plugins: Iterable[str | Path] = ()) -> Matrix:
+    """A matrix from a file, the name of a built-in one, or its content; as it is, if it is one."""
+    files = [Path(file) for file in plugins]
+    if isinstance(matrix, Matrix):
+        return matrix
+    return parse_matrix(dict(matrix), plugins=files) if isinstance(matrix, Mapping) else load_matrix(matrix, files)
 
 
 def store_at(folder: str | Path | None = None) -> Store:
@@ -93,7 +97,7 @@ class _Running:
     def __init__(self, matrix: Matrix, directory: Path, store: Store, jobs: int | None, reporter: Reporter) -> None:
         self.matrix, self.directory, self.store, self.reporter = matrix, directory, store, reporter
         self.jobs = jobs or _cores()
-        self.device = _device()
+        self.device = device_of_runs()
         self.counts: dict[str, int] = {}
         self.cells: dict[str, Cell] = {}
         self.stages: dict[str, Mapping[str, Stage]] = {}
@@ -177,7 +181,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _device() -> str:
+def device_of_runs() -> str:
     """A GPU if there is one that works; asking costs nothing where there is no NVIDIA driver."""
     if not (shutil.which("nvidia-smi") or Path("/proc/driver/nvidia").exists()):
         return "cpu"
@@ -186,4 +190,4 @@ def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-__all__ = ["RESULTS", "RUN_FILE", "Run", "run", "store_at"]
+__all__ = ["RESULTS", "RUN_FILE", "Run", "device_of_runs", "read_matrix", "run", "store_at"]

@@ -17,8 +17,9 @@ from bench.measures.perplexity import next_tokens, token_nll
 from bench.measures.preference import outcomes
 from bench.measures.reward import mean, standard_deviation
 from bench.models import context_length
-from bench.policy import Samples
+from bench.policy import ModelPolicy, Samples
 from bench.settings import Evaluation
+from bench.stages.exact import exact_columns, exact_scores
 from bench.stages.graph import INFO
 from bench.stages.job import Job, seed_everything
 from bench.stages.policy import make_workbench
@@ -46,6 +47,9 @@ def run(job: Job) -> dict[str, Any]:
     samples = policy.sample(repeated, job.seed, settings.temperature)
     job.progress(1, 3)
     frame = scorer.frame(samples, policy.model)
+    pi0 = ModelPolicy(scorer.reference, job.tokenizer, job.task.max_completion_tokens)
+    if policy.from_all:
+        frame.update(exact_scores(policy, pi0, samples))
     reference = pd.read_parquet(job.parents["reference"] / "samples.parquet")
     frame.insert(0, "prompt_id", np.repeat(np.arange(len(prompts)), settings.samples))
     frame.insert(1, "sample", np.tile(np.arange(settings.samples), len(prompts)))
@@ -68,7 +72,7 @@ def run(job: Job) -> dict[str, Any]:
             probes = fitting(asked, job.tokenizer, context_length(policy.model))
             set_aside["questions longer than the model's context"] = len(asked) - len(probes)
             columns |= probe_columns(job, policy.model, probes) if probes else {}
-        columns |= job.task.enumerated(policy.model, scorer.reference, job.tokenizer)
+    columns |= exact_columns(job.task, policy, pi0)
     measures = compute(columns, tie_band=settings.tie_band) | part_measures(frame, reference)
     if policy.kl_bound is not None:
         measures["kl_bound"] = policy.kl_bound

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from bench import Completion, Field, Method, Policy, Prompt, Workbench
+from bench import Completion, Field, Method, Policy, Prompt, Range, SearchSpace, Workbench
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,6 +24,11 @@ class Conditional(Method):
     """
 
     needs: ClassVar[set[str]] = {"reward_model"}
+    search_space: ClassVar[SearchSpace] = {
+        "quantiles": Range(2, 12),
+        "epochs": Range(1, 6, step=1),
+        "learning_rate": Range(1e-4, 1e-2, log=True),
+    }
 
     samples: int = Field(4096, ge=2, description="completions of π0 to learn from, training prompts taken in turn")
     quantiles: int = Field(5, ge=2, le=100, description="levels of reward, equally many samples in each")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from bench import Field, Policy, Workbench
+from bench import Field, Policy, Range, SearchSpace, Workbench
 from methods.best_of_n import BestOfNPolicy
 from methods.conditional import Conditional
 
@@ -24,6 +24,10 @@ class Ordinal(Conditional):
     """
 
     needs: ClassVar[set[str]] = {"ratings"}
+    search_space: ClassVar[SearchSpace] = {
+        "head_epochs": Range(1, 6, step=1),
+        "head_learning_rate": Range(1e-4, 1e-2, log=True),
+    }
 
     use: Literal["filter", "condition"] = Field("filter", description="what is done with the predicted ratings")
     n: int = Field(16, ge=1, le=4096, description="completions drawn per prompt (`filter`)")

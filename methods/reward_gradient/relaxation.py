@@ -11,6 +11,20 @@ import torch
 from torch import Tensor
 
 Estimator = Literal["soft", "gumbel_softmax", "straight_through"]
+Anneal = Literal["exponential", "linear"]
+
+
+def annealed(start: float, end: float | None, progress: float, anneal: Anneal) -> float:
+    """The temperature τ at `progress`, from 0 (gives `start`) to 1 (gives `end`; None: `start` all the way).
+
+    exponential: start · (end / start)^progress, the exp(−rt) of Jang et al. 2017, section 4.
+    linear: start + (end − start) · progress.
+    """
+    if end is None:
+        return start
+    if anneal == "linear":
+        return start + (end - start) * progress
+    return float(start * (end / start) ** progress)
 
 
 def relax(logits: Tensor, estimator: Estimator, temperature: float, generator: torch.Generator | None = None) -> Tensor:

@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from bench.errors import BenchError
-from methods.reward_gradient.relaxation import Estimator, relax
+from methods.reward_gradient.relaxation import survival
+
+Relaxation: TypeAlias = Callable[[Tensor], Tensor]
+"""Next-token logits → relaxed tokens, both (…, vocabulary): `methods.reward_gradient.relaxation.relax`, set."""
 
 
-def embedding_table(model: Any) -> Tensor:
-    """What each token is embedded as, (vocabulary, width); any scaling inside the model's embedding included."""
-    embedding = model.get_input_embeddings()
-    table: Tensor = embedding(torch.arange(embedding.weight.shape[0], device=embedding.weight.device))
-    return table
+@dataclass
+class Rollout:
+    """A batch of relaxed completions of T steps.
+
+    vectors: relaxed tokens x_t, (batch, T, vocabulary).
+    logits: what they were made of, (batch, T, vocabulary).
+    read: what the steps were written after, each behind the one before: `vectors` themselves, or the ids of the
+        forced tokens, (batch, T). The last of them has been read by nobody.
+    going: the weight of each step in the KL, (batch, T): how much of the completion is still going before it.
+    """
+
+    vectors: Tensor
+    logits: Tensor
+    read: Tensor
+    going: Tensor
 
 
 def check_shared_vocabulary(policy: Any, reward_module: Any) -> None:
@@ -32,9 +48,26 @@ def check_shared_vocabulary(policy: Any, reward_module: Any) -> None:
         )
 
 
+def embedding_table(model: Any) -> Tensor:
+    """What each token is embedded as, (vocabulary, width); any scaling inside the model's embedding included."""
+    embedding = model.get_input_embeddings()
+    table: Tensor = embedding(torch.arange(embedding.weight.shape[0], device=embedding.weight.device))
+    return table
+
+
+def _embed(table: Tensor, tokens: Tensor) -> Tensor:
+    """Ids or relaxed tokens, (batch, T) or (batch, T, vocabulary), as a model reads them: (batch, T, width)."""
+    return tokens @ table if tokens.is_floating_point() else table[tokens]
+
+
+@cache
+def _takes_positions(forward: Callable[..., Any]) -> bool:
+    return "position_ids" in inspect.signature(forward).parameters
+
+
 def _forward(model: Any, attention_mask: Tensor, new: int, **inputs: Any) -> Any:
     """A forward pass over the last `new` columns of `attention_mask`, at the positions that it implies."""
-    if "position_ids" in inspect.signature(model.forward).parameters:
+    if _takes_positions(type(model).forward):
         inputs["position_ids"] = (attention_mask.cumsum(1) - 1).clamp(min=0)[:, -new:]
     return model(attention_mask=attention_mask, **inputs)
 
@@ -48,35 +81,70 @@ def write(
     prompt_ids: Tensor,
     prompt_mask: Tensor,
     tokens: int,
-    estimator: Estimator,
-    temperature: float,
-    generator: torch.Generator | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Let the policy continue prompts freely with relaxed tokens, each embedded to give the next.
+    relaxation: Relaxation,
+) -> Rollout:
+    """Free running: the policy continues prompts with relaxed tokens, each embedded to give the next.
+
+    The graph runs through the whole completion: key-value caches are concatenated, never written into.
 
     Args:
         prompt_ids, prompt_mask: left-padded, (batch, prompt).
-
-    Returns:
-        Relaxed tokens and the logits that they were made of, each (batch, tokens, vocabulary). The graph runs through
-        the whole completion: key-value caches are concatenated, never written into.
+        tokens: T.
+        relaxation: next-token logits → relaxed tokens.
     """
     table = embedding_table(policy)
     output = _forward(policy, prompt_mask, prompt_ids.shape[1], input_ids=prompt_ids, use_cache=True)
-    vectors, logits = [], []
+    steps, logits = [], []
     for step in range(tokens):
         logits.append(output.logits[:, -1])
-        vectors.append(relax(logits[-1], estimator, temperature, generator))
+        steps.append(relaxation(logits[-1]))
         if step + 1 < tokens:
             output = _forward(
                 policy,
                 _longer(prompt_mask, step + 1),
                 1,
-                inputs_embeds=(vectors[-1] @ table).unsqueeze(1),
+                inputs_embeds=(steps[-1] @ table).unsqueeze(1),
                 past_key_values=output.past_key_values,
                 use_cache=True,
             )
-    return torch.stack(vectors, 1), torch.stack(logits, 1)
+    vectors = torch.stack(steps, 1)
+    going = survival(vectors[..., policy.config.eos_token_id])[:, :-1]
+    return Rollout(vectors, torch.stack(logits, 1), vectors, going)
+
+
+def force(
+    policy: Any,
+    prompt_ids: Tensor,
+    prompt_mask: Tensor,
+    forced_ids: Tensor,
+    forced_mask: Tensor,
+    relaxation: Relaxation,
+) -> Rollout:
+    """Teacher-forced: one pass over given tokens relaxes the next token at every position at once.
+
+    The policy reads the given tokens and nothing of its own, so a relaxed token depends on the weights through its
+    own logits alone. What follows the end of the given text is EOS, without a gradient: a relaxed completion ends
+    there at the latest.
+
+    Args:
+        prompt_ids, prompt_mask: left-padded, (batch, prompt).
+        forced_ids, forced_mask: right-padded, (batch, T); the mask is 1 up to and including the first EOS.
+    """
+    logits = next_logits(policy, prompt_ids, prompt_mask, forced_ids)
+    end = torch.zeros_like(logits[0, 0])
+    end[policy.config.eos_token_id] = 1
+    vectors = torch.where(forced_mask.bool().unsqueeze(-1), relaxation(logits), end)
+    return Rollout(vectors, logits, forced_ids, forced_mask.to(logits.dtype))
+
+
+def next_logits(model: Any, prompt_ids: Tensor, prompt_mask: Tensor, read: Tensor) -> Tensor:
+    """A model's next-token logits before each of `read`, ids or relaxed tokens: (batch, T, vocabulary)."""
+    table = embedding_table(model)
+    embeds = torch.cat([table[prompt_ids], _embed(table, read[:, :-1])], 1)
+    mask = _longer(prompt_mask, read.shape[1] - 1)
+    output = _forward(model, mask, mask.shape[1], inputs_embeds=embeds, use_cache=False)
+    logits: Tensor = output.logits[:, -read.shape[1] :]
+    return logits
 
 
 def score_every_end(module: Any, prompt_ids: Tensor, prompt_mask: Tensor, vectors: Tensor) -> Tensor:
@@ -93,7 +161,7 @@ def score_every_end(module: Any, prompt_ids: Tensor, prompt_mask: Tensor, vector
         (batch, tokens + 1).
     """
     table, eos, tokens = embedding_table(module), module.config.eos_token_id, vectors.shape[1]
-    parts = [table[prompt_ids], vectors @ table]
+    parts = [table[prompt_ids], _embed(table, vectors)]
     reads_eos = module.config.pad_token_id != eos
     if reads_eos:
         parts.append(table[eos].expand(len(vectors), 1, -1))
@@ -102,13 +170,3 @@ def score_every_end(module: Any, prompt_ids: Tensor, prompt_mask: Tensor, vector
     hidden = _forward(module.base_model, mask, mask.shape[1], inputs_embeds=embeds, use_cache=False).last_hidden_state
     scores: Tensor = module.score(hidden[:, -tokens - 1 :]).squeeze(-1)
     return scores
-
-
-def reference_logits(reference: Any, prompt_ids: Tensor, prompt_mask: Tensor, vectors: Tensor) -> Tensor:
-    """The reference's next-token logits at every step of a relaxed completion, (batch, tokens, vocabulary)."""
-    table = embedding_table(reference)
-    embeds = torch.cat([table[prompt_ids], vectors[:, :-1] @ table], 1)
-    mask = _longer(prompt_mask, vectors.shape[1] - 1)
-    output = _forward(reference, mask, mask.shape[1], inputs_embeds=embeds, use_cache=False)
-    logits: Tensor = output.logits[:, -vectors.shape[1] :]
-    return logits

@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback, TrainingArguments
 
-from bench.encoding import encode_prompts
-from bench.policy import pad_left
-from methods.reward_gradient.relaxation import Estimator, end_weights, relaxed_kl, survival
-from methods.reward_gradient.rollout import check_shared_vocabulary, reference_logits, score_every_end, write
+from bench.encoding import encode_pairs, encode_prompts
+from bench.sampling import pad_left
+from methods.reward_gradient import objective
+from methods.reward_gradient.relaxation import Anneal, Estimator, annealed, relax
+from methods.reward_gradient.rollout import Rollout, check_shared_vocabulary, force, write
 
 
 class RewardGradientTrainer(Trainer):
     """Maximises E[Σ_t w_t r(x_≤t)] − β KL(π ‖ π0) along relaxed completions x, by differentiating through them.
 
-    The end weights w_t decide where the reward is read and carry no gradient themselves: what moves the policy is the
-    reward model's gradient and nothing else. A reward that is a step function therefore moves it by exactly nothing.
-    The KL is differentiated in full. The relaxed reward and KL are logged beside `loss`; their gradients are biased
-    for the policy's true reward, which is the point of comparing this method with others.
+    `methods.reward_gradient.objective` says what carries a gradient. The relaxed reward, the KL and the temperature
+    are logged beside `loss`; the gradients are biased for the policy's true reward, which is the point of comparing
+    this method with others.
 
     Args:
         model: the policy; trained in place.
         reward_module: a causal sequence classifier with one output and the policy's vocabulary; frozen.
-        train_dataset: column `prompt`, texts or conversations.
+        train_dataset: column `prompt`, texts or conversations, and `completion`, which teacher-forced rollouts read.
         ref_model: π0; used only where `kl_weight` is above 0.
         max_completion_length: relaxed tokens per completion.
-        estimator, temperature: see `methods.reward_gradient.relaxation.relax`.
+        estimator: see `methods.reward_gradient.relaxation.relax`.
+        rollout: see `methods.reward_gradient.rollout.write` (free) and `force` (teacher_forced).
+        temperature, final_temperature, anneal: τ at the first step and at the last (None: the same), and in between.
         kl_weight: β, reward lost per nat.
     """
 
@@ -43,19 +46,26 @@ class RewardGradientTrainer(Trainer):
         ref_model: PreTrainedModel | None,
         max_completion_length: int,
         estimator: Estimator = "soft",
+        rollout: Literal["free", "teacher_forced"] = "free",
         temperature: float = 1.0,
+        final_temperature: float | None = None,
+        anneal: Anneal = "exponential",
         kl_weight: float = 0.0,
         callbacks: list[TrainerCallback] | None = None,
     ) -> None:
         check_shared_vocabulary(model, reward_module)
         if kl_weight and ref_model is None:
             raise ValueError("kl_weight is above 0: pass ref_model, the policy that KL is measured to")
+        if rollout == "teacher_forced" and "completion" not in train_dataset.column_names:
+            raise ValueError("teacher-forced rollouts read the column 'completion', which train_dataset lacks")
         self.reward_module: Any = reward_module
         self.reward_module.eval().requires_grad_(False)
         self.ref_model = ref_model
         self.max_completion_length = max_completion_length
         self.estimator = estimator
-        self.temperature = temperature
+        self.rollout = rollout
+        self.temperatures = (temperature, final_temperature)
+        self.anneal = anneal
         self.kl_weight = kl_weight
         self.noise = torch.Generator(args.device)
         self.completions = 0
@@ -63,17 +73,38 @@ class RewardGradientTrainer(Trainer):
         super().__init__(
             model=model,
             args=args,
-            data_collator=self._collate,
+            data_collator=self.collate,
             train_dataset=train_dataset,
             processing_class=processing_class,
             callbacks=callbacks,
         )
 
-    def _collate(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
+    def collate(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
+        """A batch of prompts, padded on the left, and the completions to be forced, padded on the right."""
         tokenizer: Any = self.processing_class
-        encoded = encode_prompts(tokenizer, [row["prompt"] for row in rows])
-        ids, mask = pad_left(encoded, tokenizer.pad_token_id)
-        return {"input_ids": ids, "attention_mask": mask}
+        pad, prompts = tokenizer.pad_token_id, [row["prompt"] for row in rows]
+        if self.rollout == "free":
+            ids, mask = pad_left(encode_prompts(tokenizer, prompts), pad)
+            return {"input_ids": ids, "attention_mask": mask}
+        pairs = encode_pairs(tokenizer, prompts, [row["completion"] for row in rows])
+        ids, mask = pad_left([head for head, _ in pairs], pad)
+        forced, forced_mask = pad_right([tail[: self.max_completion_length] for _, tail in pairs], pad)
+        return {"input_ids": ids, "attention_mask": mask, "forced_ids": forced, "forced_mask": forced_mask}
+
+    @property
+    def temperature(self) -> float:
+        """τ of the present step: the first step of training has the initial one, the last step the final one."""
+        start, end = self.temperatures
+        progress = min(1.0, self.state.global_step / max(1, self.state.max_steps - 1))
+        return annealed(start, end, progress, self.anneal)
+
+    def roll_out(self, model: torch.nn.Module, batch: dict[str, Tensor]) -> Rollout:
+        """Relaxed completions of a batch from `collate`, at the present temperature, with noise from `self.noise`."""
+        prompts = batch["input_ids"], batch["attention_mask"]
+        relaxation = partial(relax, estimator=self.estimator, temperature=self.temperature, generator=self.noise)
+        if self.rollout == "free":
+            return write(model, *prompts, self.max_completion_length, relaxation)
+        return force(model, *prompts, batch["forced_ids"], batch["forced_mask"], relaxation)
 
     def compute_loss(
         self,
@@ -83,38 +114,34 @@ class RewardGradientTrainer(Trainer):
         num_items_in_batch: Tensor | int | None = None,
     ) -> Tensor:
         """Minus the objective, averaged over the prompts of the batch."""
-        prompt_ids, prompt_mask = inputs["input_ids"], inputs["attention_mask"]
+        prompts = inputs["input_ids"], inputs["attention_mask"]
         self.noise.manual_seed(self.args.seed * 1_000_003 + self.completions)
-        vectors, logits = write(
-            model,
-            prompt_ids,
-            prompt_mask,
-            self.max_completion_length,
-            self.estimator,
-            self.temperature,
-            self.noise,
-        )
-        eos = vectors[..., self.reward_module.config.eos_token_id]
-        scores = score_every_end(self.reward_module, prompt_ids, prompt_mask, vectors)
-        reward = (end_weights(eos.detach()) * scores).sum(1).mean()
-        objective = reward
-        self._logged.setdefault("reward", []).append(reward.detach())
+        rollout = self.roll_out(model, inputs)
+        gain = objective.reward(self.reward_module, *prompts, rollout).mean()
+        self._logged.setdefault("reward", []).append(gain.detach())
         if self.kl_weight:
-            reference = reference_logits(self.ref_model, prompt_ids, prompt_mask, vectors)
-            kl = relaxed_kl(logits, reference, survival(eos)[:, :-1]).mean()
-            objective = objective - self.kl_weight * kl
+            kl = objective.kl_to(self.ref_model, *prompts, rollout).mean()
+            gain = gain - self.kl_weight * kl
             self._logged.setdefault("kl", []).append(kl.detach())
-        if not objective.requires_grad:
+        if not gain.requires_grad:
             # a step reward has no gradient at all; `backward` wants to hear that as zeros
-            objective = objective + 0 * logits.sum()
-        self.completions += len(prompt_ids)
-        self.state.num_input_tokens_seen += int(prompt_mask.sum()) + vectors.shape[0] * vectors.shape[1]
-        return -objective
+            gain = gain + 0 * rollout.logits.sum()
+        self.completions += len(inputs["input_ids"])
+        read = inputs["forced_mask"].sum() if "forced_mask" in inputs else rollout.read[..., 0].numel()
+        self.state.num_input_tokens_seen += int(inputs["attention_mask"].sum() + read)
+        self._logged["temperature"] = [torch.tensor(self.temperature)]
+        return -gain
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add what has gathered since the last entry."""
+        """Add what has gathered since the last entry; the temperature is the last one."""
         if self._logged:
             logs |= {name: torch.stack(values).mean().item() for name, values in self._logged.items()}
             logs["num_tokens"] = self.state.num_input_tokens_seen
             self._logged = {}
         super().log(logs, start_time)
+
+
+def pad_right(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
+    """Right-padded ids and their mask, each of shape (rows, longest)."""
+    ids, mask = pad_left([row[::-1] for row in rows], pad)
+    return ids.flip(1), mask.flip(1)

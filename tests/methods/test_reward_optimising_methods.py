@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -125,6 +126,42 @@ def test_a_separate_critic_leaves_the_reward_model_alone(tmp_path):
     PPO(steps=2, rollouts=8, critic="separate").train(place)
     assert same(place.reward_model.module, reward_module())
     assert not any(p.requires_grad for p in place.reward_model.module.parameters())
+
+
+FIGURES = {"relaxed_reward", "discrete_reward", "argmax_reward", "relaxation_gap"}
+DEMONSTRATIONS = {"prompt": ["the film", "a plot"], "completion": [" good", " not bad"], "quality": [1.0, 0.5]}
+
+
+@pytest.mark.parametrize("rollout", ["free", "teacher_forced"])
+def test_reward_gradient_reports_the_relaxations_gap_and_pays_for_it(tmp_path, rollout):
+    logged = []
+    place = workbench(tmp_path, on_log=lambda step, logs: logged.append((step, logs)))
+    method("reward_gradient", rollout=rollout, teacher="reference").train(place)
+    assert place.figures.keys() == FIGURES
+    assert place.figures["relaxation_gap"] == pytest.approx(
+        place.figures["relaxed_reward"] - place.figures["discrete_reward"]
+    )
+    assert [step for step, logs in logged if logs.keys() >= FIGURES] == [0, 2, 3]
+    # three steps and three measurements of four prompts; of these measurements also samples and argmax decoded
+    assert place.cost.reward_model_calls == 4 * (3 + 3) + 4 * 3 * 2
+    relaxed = 4 * (3 + 3) * 5 if rollout == "free" else 0
+    samples = 4 * 3 + (4 if rollout == "teacher_forced" else 0)
+    assert relaxed + samples <= place.cost.tokens_sampled <= relaxed + samples * 5
+
+
+def test_a_teacher_forced_policy_reads_the_demonstrations_and_there_have_to_be_some(tmp_path):
+    forcing = method("reward_gradient", rollout="teacher_forced", batch_size=2)
+
+    def place(rows):
+        return replace(workbench(tmp_path), load_demonstrations=lambda: Dataset.from_dict(rows))
+
+    policies = [forcing.train(place(DEMONSTRATIONS)).model for _ in range(2)]
+    assert same(*policies)
+    assert not same(policies[0], sft())
+    others = {**DEMONSTRATIONS, "completion": [" bad", " a bad plot"]}
+    assert not same(policies[0], forcing.train(place(others)).model)
+    with pytest.raises(BenchError, match="no demonstrations"):
+        forcing.train(place({"prompt": [], "completion": []}))
 
 
 def test_rollouts_that_do_not_divide_into_minibatches_are_refused():

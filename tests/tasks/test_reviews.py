@@ -173,7 +173,7 @@ def test_probe_answers_are_drawn_from_the_posterior(task: Reviews) -> None:
 
 def test_importing_the_tasks_loads_nothing_heavy() -> None:
     code = (
-        "import sys, tasks.reviews, tasks.strings, tasks.exact; "
+        "import sys, tasks.reviews, tasks.strings, bench.exact; "
         "print([m for m in ('torch', 'transformers', 'datasets', 'pandas') if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -6,11 +6,11 @@ import torch
 from scipy import stats
 
 from bench.analysis.statistics import mean_interval
+from bench.exact import entropy, enumerate_completions, expected_reward, kl
 from bench.measures.divergence import kl_k1, kl_k3, sequence_scores
 from bench.models import tiny_model, word_tokenizer
 from bench.policy import ModelPolicy
 from bench.settings import TinyModel
-from tasks.exact import entropy, enumerate_completions, expected_reward, kl
 from tasks.strings import Strings
 
 PROMPT = "c k"

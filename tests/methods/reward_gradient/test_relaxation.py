@@ -7,13 +7,21 @@ import itertools
 import pytest
 import torch
 
-from methods.reward_gradient.relaxation import end_weights, relax, relaxed_kl, survival
+from methods.reward_gradient.relaxation import annealed, end_weights, relax, relaxed_kl, survival
 
 ESTIMATORS = ["soft", "gumbel_softmax", "straight_through"]
 
 
 def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("anneal", ["exponential", "linear"])
+def test_a_temperature_schedule_hits_its_ends_and_the_mean_of_its_kind_half_way(anneal):
+    start, half, end = (annealed(4.0, 1.0, progress, anneal) for progress in (0.0, 0.5, 1.0))
+    assert (start, end) == (4.0, 1.0)
+    assert half == pytest.approx({"exponential": 2.0, "linear": 2.5}[anneal])
+    assert annealed(4.0, None, 0.5, anneal) == 4.0
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)

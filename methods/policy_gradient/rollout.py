@@ -1,4 +1,4 @@
-"""What PPO trains on: completions with everything that is known of them when they are sampled."""
+"""What policy gradients train on: completions with everything that is known of them when they are sampled."""
 
 from __future__ import annotations
 
@@ -14,45 +14,54 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 
+def packed(prompt_ids: Tensor, prompt_mask: Tensor, completion_ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows that start with their prompt's first token, from prompts padded on the left: all padding is on the right,
+    behind every token that counts, so that causal attention needs no mask.
+
+    Args:
+        prompt_ids, prompt_mask: (batch, prompt); completion_ids: (batch, tokens), padded on the right.
+
+    Returns:
+        input_ids (batch, prompt + tokens), and where in each row the completion starts (batch).
+    """
+    whole = torch.cat([prompt_ids, completion_ids], 1)
+    starts = prompt_mask.sum(1)
+    places = torch.arange(whole.shape[1], device=whole.device) + (prompt_mask.shape[1] - starts).unsqueeze(1)
+    return whole.gather(1, places.clamp(max=whole.shape[1] - 1)), starts
+
+
 @dataclass
 class Rollouts:
-    """A batch of completions. Prompts are padded on the left, completions on the right.
+    """A batch of completions, each right behind its prompt (see `packed`).
 
-    prompt_ids, prompt_mask: (batch, prompt).
+    input_ids: (batch, prompt + tokens); starts: (batch), where completions start.
     completion_ids, mask: (batch, tokens); mask is 1 up to and including the first EOS.
     logprobs: log π_old of the sampled tokens (nats); values: V_old of the state before each token; advantages: A;
-        returns: the critic's targets. Each (batch, tokens).
+        returns: the critic's targets; reference: log π0 of the tokens, where the loss needs it. Each (batch, tokens).
     """
 
-    prompt_ids: Tensor
-    prompt_mask: Tensor
+    input_ids: Tensor
+    starts: Tensor
     completion_ids: Tensor
     mask: Tensor
     logprobs: Tensor
     values: Tensor
     advantages: Tensor
     returns: Tensor
+    reference: Tensor | None = None
 
     def rows(self, rows: Tensor) -> dict[str, Tensor]:
         """The given rows as a batch, with the padding that all of them share cut off."""
-        prompt_mask, mask = self.prompt_mask[rows], self.mask[rows]
-        left = prompt_mask.shape[1] - int(prompt_mask.sum(1).max())
-        right = int(mask.sum(1).max())
-        prompt_ids, completion_ids = self.prompt_ids[rows, left:], self.completion_ids[rows, :right]
-        mask = mask[:, :right]
-        return {
-            "input_ids": torch.cat([prompt_ids, completion_ids], 1),
-            "attention_mask": torch.cat([prompt_mask[:, left:], mask], 1),
-            "mask": mask,
-            "logprobs": self.logprobs[rows, :right],
-            "values": self.values[rows, :right],
-            "advantages": self.advantages[rows, :right],
-            "returns": self.returns[rows, :right],
-        }
+        starts, lengths = self.starts[rows], self.mask[rows].sum(1)
+        tokens = int(lengths.max())
+        known = {name: tensor for name, tensor in vars(self).items() if tensor is not None}
+        batch = {name: tensor[rows, :tokens] for name, tensor in known.items() if name not in ("input_ids", "starts")}
+        return batch | {"input_ids": self.input_ids[rows, : int((starts + lengths).max())], "starts": starts}
 
     def save(self, file: Path) -> None:
         """Write as safetensors."""
-        save_file({name: tensor.contiguous() for name, tensor in vars(self).items()}, file)
+        known = {name: tensor.contiguous() for name, tensor in vars(self).items() if tensor is not None}
+        save_file(known, file)
 
     @classmethod
     def load(cls, file: Path, device: torch.device) -> Rollouts:

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
+from transformers import GPT2ForSequenceClassification
 
-from bench.models import tiny_model, word_tokenizer
-from bench.policy import ModelPolicy
-from bench.settings import TinyModel
-from tasks.exact import (
+from bench.errors import BenchError
+from bench.exact import (
     Exact,
+    all_completions,
     entropy,
     enumerate_completions,
     expected_reward,
     kl,
+    log_probabilities,
     objective,
     optimal_policy,
     optimal_value,
+    rows_of,
+    states,
 )
+from bench.models import tiny_model, word_tokenizer
+from bench.policy import ModelPolicy
+from bench.reward import RewardModel
+from bench.settings import TinyModel
 from tasks.strings import Strings
 
 PROMPT = "b c"
@@ -58,7 +67,7 @@ def test_all_completions_are_there_once_and_their_probabilities_sum_to_one() -> 
 
 def test_log_probabilities_are_those_of_a_forward_pass_per_completion() -> None:
     model, tokenizer = a_model("a b c", 1)
-    exact = enumerate_completions(model, tokenizer, PROMPT, 3, batch_size=7)
+    exact = enumerate_completions(model, tokenizer, PROMPT, 3)
     prompt = tokenizer(PROMPT)["input_ids"]
     for row in range(0, len(exact.logp), 5):
         ids = exact.completion_ids[row]
@@ -159,13 +168,69 @@ def test_no_policy_exceeds_beta_log_z_and_the_optimal_one_attains_it(beta: float
         assert gap > 0
 
 
-def test_the_strings_world_hands_over_what_exact_measures_need() -> None:
+def test_the_strings_world_knows_the_gold_reward_of_every_completion() -> None:
     task = Strings()
     model, tokenizer = a_model(" ".join(task.vocabulary()), 3, sharpness=1)
-    columns = task.enumerated(model, model, tokenizer)
     prompt = task.prompts("test")["prompt"][0]
     exact = enumerate_completions(model, tokenizer, prompt, task.max_completion_tokens)
-    assert set(columns["exact_prompt"]) == {0}
-    assert columns["exact_logp"].tolist() == columns["exact_reference_logp"].tolist() == exact.logp.tolist()
-    # the shortcut from tokens to text agrees with decoding
-    assert columns["exact_gold"].tolist() == task.gold([prompt] * len(exact.logp), exact.completions)
+    # the shortcut on tokens agrees with decoding
+    gold = task.enumerated_gold(tokenizer, prompt)
+    assert gold == pytest.approx(np.array(task.gold([prompt] * len(exact.logp), exact.completions)), abs=1e-12)
+
+
+def test_a_vocabulary_with_too_many_completions_is_refused_with_their_number() -> None:
+    task = Strings()
+    wide = word_tokenizer([*task.vocabulary(), *(f"word{i}" for i in range(100))])
+    assert task.enumerated_gold(wide, PROMPT) is None
+    with pytest.raises(BenchError, match="195,534,851"):
+        all_completions(len(wide), wide.eos_token_id, 4)
+
+
+def test_completions_are_found_where_they_stand() -> None:
+    exact = small()
+    assert rows_of(exact.completion_ids, 6, 1, 3) == list(range(len(exact.logp)))
+
+
+def test_states_are_the_prefixes_before_each_token() -> None:
+    exact = small()
+    before = states(6, 1, 3)
+    names: dict[int, tuple[int, ...]] = {}
+    for ids, row in zip(exact.completion_ids, before.tolist(), strict=True):
+        assert row[len(ids) :] == [-1] * (3 - len(ids))
+        for t in range(len(ids)):
+            assert names.setdefault(row[t], tuple(ids[:t])) == tuple(ids[:t])
+    assert [names[i] for i in range(len(names))] == sorted(names.values(), key=lambda each: (len(each), each))
+    assert len(names) == 1 + 5 + 25
+
+
+def test_log_probabilities_are_differentiable() -> None:
+    model, tokenizer = a_model("a b c", 5)
+    ids = tokenizer(PROMPT)["input_ids"]
+    weight = model.transformer.h[0].mlp.c_fc.weight
+    rewards = torch.linspace(-1, 1, 1 + 5 + 5 * 5 * 6, dtype=torch.float64)
+    (gradient,) = torch.autograd.grad(expected_reward(log_probabilities(model, ids, 3), rewards), weight)
+    step = torch.zeros_like(weight)
+    step[3, 5] = 0.05
+    values = []
+    for sign in (1, -1):
+        with torch.no_grad():
+            weight.add_(sign * step)
+            values.append(expected_reward(log_probabilities(model, ids, 3), rewards).item())
+            weight.sub_(sign * step)
+    assert gradient[3, 5].item() == pytest.approx((values[0] - values[1]) / 0.1, rel=1e-2)
+
+
+@pytest.mark.parametrize("pad_is_eos", [False, True])
+def test_scores_of_all_completions_are_those_of_their_texts(pad_is_eos: bool) -> None:
+    model, tokenizer = a_model("a b c", 6)
+    if pad_is_eos:
+        tokenizer.pad_token = tokenizer.eos_token
+    config = copy.deepcopy(model.config)
+    config.num_labels, config.pad_token_id = 1, tokenizer.pad_token_id
+    torch.manual_seed(0)
+    module = GPT2ForSequenceClassification(config)
+    torch.nn.init.normal_(module.score.weight)
+    reward = RewardModel(module, tokenizer)
+    exact = enumerate_completions(model, tokenizer, PROMPT, 3)
+    by_text = reward([PROMPT] * len(exact.logp), exact.completions)
+    assert reward.enumerated(PROMPT, 3).tolist() == pytest.approx(by_text, abs=1e-5)

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import torch
 
-from methods.ppo.rollout import Averages, Rollouts, permutation, prompts_at, seed_of
+from methods.policy_gradient.rollout import Averages, Rollouts, packed, permutation, prompts_at, seed_of
 
 
 def rollouts() -> Rollouts:
     prompt_mask = torch.tensor([[0, 0, 1], [0, 1, 1], [1, 1, 1]])
     mask = torch.tensor([[1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 1, 1]])
-    figures = [torch.rand(3, 4) for _ in range(4)]
-    return Rollouts(torch.arange(9).view(3, 3), prompt_mask, torch.arange(10, 22).view(3, 4), mask, *figures)
+    completion_ids = torch.arange(10, 22).view(3, 4)
+    where = packed(torch.arange(9).view(3, 3), prompt_mask, completion_ids)
+    return Rollouts(*where, completion_ids, mask, *(torch.rand(3, 4) for _ in range(4)))
+
+
+def test_completions_stand_right_behind_their_prompts():
+    whole = rollouts()
+    assert whole.starts.tolist() == [1, 2, 3]
+    assert whole.input_ids[:, :5].tolist() == [[2, 10, 11, 12, 13], [4, 5, 14, 15, 16], [6, 7, 8, 18, 19]]
 
 
 def test_rows_cut_off_the_padding_they_share_and_nothing_else():
     whole = rollouts()
     batch = whole.rows(torch.tensor([1, 0]))
-    assert batch["input_ids"].tolist() == [[4, 5, 14, 15], [1, 2, 10, 11]]
-    assert batch["attention_mask"].tolist() == [[1, 1, 1, 0], [0, 1, 1, 1]]
+    assert batch["input_ids"].tolist() == [[4, 5, 14], [2, 10, 11]]
+    assert batch["starts"].tolist() == [2, 1]
+    assert batch["completion_ids"].tolist() == [[14, 15], [10, 11]]
     assert torch.equal(batch["advantages"], whole.advantages[[1, 0], :2])
     assert whole.rows(torch.tensor([2]))["input_ids"].shape == (1, 7)
 
@@ -27,6 +35,8 @@ def test_a_rollout_batch_is_read_back_as_it_was_written(tmp_path):
     whole = rollouts()
     whole.save(tmp_path / "rollouts.safetensors")
     again = Rollouts.load(tmp_path / "rollouts.safetensors", torch.device("cpu"))
+    assert again.reference is None
+    whole.reference = again.reference = whole.logprobs
     assert all(torch.equal(a, b) for a, b in zip(vars(whole).values(), vars(again).values(), strict=True))
 
 
