@@ -21,7 +21,7 @@ class GRPO(RLOO):
     search_space: ClassVar[SearchSpace] = {**RLOO.search_space, "beta": Range(0.03, 3, log=True)}
 
     num_generations: int = Field(8, ge=2, description="completions per prompt; divides `rollouts`")
-    beta: float = Field(0.1, ge=0, description="weight of the KL to π0 in the loss; 0: no reference at all")
+    beta: float = Field(0.3, ge=0, description="weight of the KL to π0 in the loss; 0: no reference at all")
     loss: Literal["grpo", "dr_grpo", "bnpo", "dapo"] = Field(
         "grpo", description="how token losses are aggregated: per completion (eq. 3), by the longest possible, by batch"
     )

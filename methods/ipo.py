@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from bench import Field
+from bench import Field, Range, SearchSpace
 from methods.dpo import DPO
 
 
@@ -14,6 +14,8 @@ class IPO(DPO):
     TRL takes the mean of log π/π0 over a completion's tokens where eq. 17 has their sum, as IPO's authors did
     in their experiments: β is therefore a target per token, 1/(2β), and not to be compared with DPO's.
     """
+
+    search_space: ClassVar[SearchSpace] = {**DPO.search_space, "beta": Range(0.1, 10, log=True)}
 
     beta: float = Field(
         1.0, gt=0, description="regularisation (τ of eq. 17): the margin sought is 1/(2β) nats per token"

@@ -26,7 +26,7 @@ class KTO(Method):
     undesirable_weight: float = Field(1.0, ge=0, description="λ_U, weight of the rejected completions")
     epochs: float = Field(3, gt=0, description="passes over the completions")
     batch_size: int = Field(64, ge=2, description="completions per step; one alone has no wrong prompt to go behind")
-    learning_rate: float = Field(3e-4, gt=0, le=1, description="peak learning rate (AdamW, linear decay)")
+    learning_rate: float = Field(1e-4, gt=0, le=1, description="peak learning rate (AdamW, linear decay)")
 
     def train(self, workbench: Workbench) -> Policy:
         """Train from π0 on the training pairs, taken apart."""

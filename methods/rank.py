@@ -26,7 +26,7 @@ class Rank(Method):
         "learning_rate": Range(3e-5, 3e-3, log=True),
     }
 
-    rank_weight: float = Field(1.0, ge=0, description="weight of the ranking loss beside the cross-entropy of the best")
+    rank_weight: float = Field(0.1, ge=0, description="weight of the ranking loss beside the cross-entropy of the best")
     epochs: float = Field(3, gt=0, description="passes over the rated prompts")
     batch_size: int = Field(16, ge=1, description="prompts per step, each with all its completions")
     learning_rate: float = Field(3e-4, gt=0, le=1, description="peak learning rate (AdamW, linear decay)")
@@ -59,7 +59,8 @@ def rank_loss(logprobs: Tensor, mask: Tensor, ratings: Tensor, groups: Tensor, r
 
     With p the mean log-probability of a completion's tokens (eq. 1), L_rank = Σ max(0, p_i − p_j) over the pairs of a
     group with r_i < r_j (eq. 2), and L_ft is the cross-entropy of the group's best completion, of several equally good
-    ones the first (eq. 3). It too is taken per token, where the paper writes a sum, so that `rank_weight` weighs likes.
+    ones the first (eq. 3). It too is taken per token, where the paper writes a sum, so that `rank_weight` weighs likes;
+    the paper's own balance is that of 1 over a completion's length.
 
     Args:
         logprobs, mask: (N, T), see `methods.completions.trainer.Loss`.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Unlikelihood(Method):
-    """SFT on the chosen completions, with the tokens of negatives made unlikely where they stand.
+    """SFT on the chosen completions, with the tokens that only negatives have made unlikely where they stand.
 
     The negatives are the model's own (the rejected completions, samples of π0 where the bench made the pairs),
     gibberish of the same lengths, or none, which is SFT on the chosen ones alone: the control.
@@ -48,7 +48,11 @@ class Unlikelihood(Method):
         return workbench.policy(model)
 
     def groups(self, workbench: Workbench) -> list[Group]:
-        """A positive (value 1) and its negative (value −1), if there are negatives, per pair."""
+        """A positive (value 1) and its negative (value −1), if there are negatives, per pair.
+
+        A negative's tokens that its positive has as well are passed over, as the paper's candidates leave out the token
+        that is right: else what is made unlikely is mostly the grammar that good and bad share.
+        """
         from methods.completions.trainer import Group, encode_groups
 
         pairs = workbench.preferences
@@ -56,16 +60,15 @@ class Unlikelihood(Method):
             positives = [[chosen] for chosen in pairs["chosen"]]
             return encode_groups(workbench.tokenizer, pairs["prompt"], positives, [[1]] * len(pairs))
         both = list(zip(pairs["chosen"], pairs["rejected"], strict=True))
-        groups = encode_groups(workbench.tokenizer, pairs["prompt"], both, [[1, -1]] * len(pairs))
-        if self.negatives == "rejected":
-            return groups
         tokenizer, rng = workbench.tokenizer, np.random.default_rng(workbench.seed)
         words = np.setdiff1d(np.arange(len(tokenizer)), tokenizer.all_special_ids)
-        return [
-            Group([chosen, (head, [*rng.choice(words, len(tail) - 1).tolist(), tail[-1]])], group.values)
-            for group in groups
-            for chosen, (head, tail) in [group.completions]
-        ]
+        groups = []
+        for group in encode_groups(tokenizer, pairs["prompt"], both, [[1, -1]] * len(pairs)):
+            positive, (head, negative) = group.completions
+            if self.negatives == "random":
+                negative = [*rng.choice(words, len(negative) - 1).tolist(), negative[-1]]
+            groups.append(Group([positive, (head, negative)], group.values, [set(), set(positive[1])]))
+        return groups
 
 
 def unlikelihood_loss(logprobs: Tensor, mask: Tensor, positive: Tensor, alpha: float) -> Tensor:

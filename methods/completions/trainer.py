@@ -22,17 +22,21 @@ TokenPair: TypeAlias = tuple[list[int], list[int]]
 Loss: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """Called as ``loss(logprobs, mask, values, groups)``; gives the mean loss over the batch.
 
-logprobs: (N, T) log π of the tokens, nats. mask: (N, T), true on the tokens of completions. values: (N) what the data
-say of each completion. groups: (N) which completions belong together, numbered from 0.
+logprobs: (N, T) log π of the tokens, nats. mask: (N, T), true on those tokens of completions that count. values: (N)
+what the data say of each completion. groups: (N) which completions belong together, numbered from 0.
 """
 
 
 @dataclass(frozen=True)
 class Group:
-    """Completions that belong together, with one value each: the unit that batches are made of."""
+    """Completions that belong together, with one value each: the unit that batches are made of.
+
+    passed_over: for each completion the tokens, if any, on which its loss is not to look.
+    """
 
     completions: list[TokenPair]
     values: list[float]
+    passed_over: list[set[int]] | None = None
 
 
 class Schedule(Protocol):
@@ -69,14 +73,15 @@ def collate(groups: Sequence[Group], pad: int) -> dict[str, Tensor]:
     `input_ids`, `attention_mask` and `completion_mask` are (N, T + 1); `values` and `groups` (N), see `Loss`.
     """
     pairs = [pair for group in groups for pair in group.completions]
+    passed_over = [each for group in groups for each in group.passed_over or [set()] * len(group.completions)]
     longest = max(len(head) + len(tail) for head, tail in pairs)
     ids = torch.full((len(pairs), longest), pad)
     attention, completion = torch.zeros(2, len(pairs), longest, dtype=torch.long)
-    for row, (head, tail) in enumerate(pairs):
+    for row, ((head, tail), passed) in enumerate(zip(pairs, passed_over, strict=True)):
         whole = len(head) + len(tail)
         ids[row, :whole] = torch.tensor([*head, *tail])
         attention[row, :whole] = 1
-        completion[row, len(head) : whole] = 1
+        completion[row, len(head) : whole] = torch.tensor([token not in passed for token in tail])
     return {
         "input_ids": ids,
         "attention_mask": attention,

@@ -17,6 +17,7 @@ from string_workbench import (
     string_workbench,
 )
 
+from methods.completions.trainer import collate
 from methods.ordinal import Ordinal
 from methods.ordinal.coral import CORAL, LEVELS, ordinal_loss, starting_thresholds
 from methods.rank import Rank, rank_loss
@@ -64,20 +65,29 @@ def test_random_negatives_are_as_long_as_the_rejected_and_have_no_special_token(
     assert [group.completions[1] for group in own] != [group.completions[1] for group in random]
 
 
-@pytest.mark.parametrize("negatives", ["rejected", "random", "none"])
-def test_unlikelihood_makes_the_chosen_likelier_and_only_its_own_negatives_less_likely(tmp_path, negatives):
-    policy = Unlikelihood(negatives=negatives, alpha=1.0, **QUICK).train(string_workbench(tmp_path)).model
+def test_a_negative_is_not_blamed_for_the_tokens_of_its_positive(tmp_path):
+    groups = Unlikelihood().groups(string_workbench(tmp_path))
+    batch = collate(groups, TOKENIZER.pad_token_id)
+    for row, group in enumerate(groups):
+        (head, positive), (_, negative) = group.completions
+        looked_at = batch["completion_mask"][2 * row : 2 * row + 2].bool()
+        kept = [batch["input_ids"][2 * row + side][looked_at[side]].tolist() for side in (0, 1)]
+        assert kept[0] == positive
+        assert kept[1] == [token for token in negative if token not in positive]
+        assert not looked_at[:, : len(head)].any()
+
+
+def test_own_negatives_become_less_likely_and_gibberish_does_not_help_against_them(tmp_path):
     rows = pairs()
-    change = {
-        side: (
-            sequence_logps(policy, rows["prompt"], rows[side])[0]
-            - sequence_logps(model(), rows["prompt"], rows[side])[0]
-        )
-        for side in ("chosen", "rejected")
-    }
-    assert change["chosen"].mean() > 1
-    if negatives == "rejected":
-        assert change["rejected"].mean() < 0 < change["chosen"].mean()
+
+    def change(negatives, side):
+        policy = Unlikelihood(negatives=negatives, alpha=10.0, **QUICK).train(string_workbench(tmp_path)).model
+        after, before = (sequence_logps(each, rows["prompt"], rows[side])[0] for each in (policy, model()))
+        return float((after - before).mean())
+
+    assert min(change(negatives, "chosen") for negatives in ("rejected", "random", "none")) > 1
+    own, random, none = (change(negatives, "rejected") for negatives in ("rejected", "random", "none"))
+    assert own < min(random, none) - 0.1
 
 
 def test_the_ranking_loss_by_hand():
