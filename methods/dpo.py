@@ -1,8 +1,11 @@
-"""`dpo`: Direct Preference Optimization (Rafailov et al. 2023, arXiv:2305.18290), trained by TRL."""
+"""`dpo`: Direct Preference Optimization (Rafailov et al. 2023, arXiv:2305.18290), trained by TRL.
+
+`ipo` and `cdpo` are the same method with another loss.
+"""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from bench import Field, Method, Policy, Range, SearchSpace, Workbench
 
@@ -22,6 +25,13 @@ class DPO(Method):
     batch_size: int = Field(32, ge=1, description="pairs per step")
     learning_rate: float = Field(3e-4, gt=0, le=1, description="peak learning rate (AdamW, linear decay)")
 
+    def loss(self) -> dict[str, Any]:
+        """The arguments of TRL's `DPOConfig` that choose the loss: here −log σ(β Δ), eq. 7.
+
+        Δ is how much further the policy than π0 prefers the chosen completion: the difference of log π/π0.
+        """
+        return {"loss_type": "sigmoid"}
+
     def train(self, workbench: Workbench) -> Policy:
         """Train from π0 on the training pairs."""
         from trl import DPOConfig, DPOTrainer
@@ -32,6 +42,7 @@ class DPO(Method):
             ref_model=workbench.reference,
             args=DPOConfig(
                 **workbench.training_arguments(),
+                **self.loss(),
                 beta=self.beta,
                 num_train_epochs=self.epochs,
                 per_device_train_batch_size=self.batch_size,

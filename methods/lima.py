@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bench import BenchError, Field, Method, Policy, Range, SearchSpace, Workbench
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 class LIMA(Method):
     """SFT of the base model on the best few demonstrations, and nothing else.
 
+    Curation is the point, so it has its controls: as many demonstrations taken at random, or the worst ones.
     Where demonstrations carry no `quality` grade, a random few are taken: size without curation.
     """
 
@@ -21,7 +22,8 @@ class LIMA(Method):
         "learning_rate": Range(1e-4, 1e-2, log=True),
     }
 
-    size: int = Field(600, ge=1, description="demonstrations to keep, the best first")
+    size: int = Field(600, ge=1, description="demonstrations to keep")
+    curate: Literal["best", "random", "worst"] = Field("best", description="which demonstrations are kept")
     quality: float | None = Field(None, description="least quality a demonstration must have; none by default")
     epochs: float = Field(4, gt=0, description="passes over the curated set")
     batch_size: int = Field(32, ge=1, description="demonstrations per step")
@@ -37,15 +39,17 @@ class LIMA(Method):
             "per_device_train_batch_size": self.batch_size,
             "learning_rate": self.learning_rate,
         }
-        fine_tune(model, workbench.tokenizer, self.curate(workbench), arguments, workbench.callbacks())
+        fine_tune(model, workbench.tokenizer, self.curated(workbench), arguments, workbench.callbacks())
         return workbench.policy(model)
 
-    def curate(self, workbench: Workbench) -> Dataset:
-        """The `size` best demonstrations of at least `quality`."""
+    def curated(self, workbench: Workbench) -> Dataset:
+        """The `size` demonstrations that `curate` names, of those of at least `quality`."""
         rows = workbench.demonstrations
         if "quality" not in rows.column_names:
             if self.quality is not None:
                 raise BenchError(f"lima.quality = {self.quality}: these demonstrations carry no `quality` column")
+            if self.curate == "worst":
+                raise BenchError("lima.curate = worst: these demonstrations carry no `quality` column")
             rows = rows.shuffle(seed=workbench.seed)
         else:
             grades = rows["quality"]
@@ -54,5 +58,7 @@ class LIMA(Method):
             if not good:
                 best = grades[order[0]]
                 raise BenchError(f"lima.quality = {self.quality}: the best demonstration has only {best:.3g}")
-            rows = rows.select(good)
+            rows = rows.select(good[::-1] if self.curate == "worst" else good)
+            if self.curate == "random":
+                rows = rows.shuffle(seed=workbench.seed)
         return rows.select(range(min(self.size, len(rows))))

@@ -1,82 +1,27 @@
 """`sft`, `lima`, `dpo` and `best_of_n`: from a workbench to a policy."""
 
-import copy
 import math
 
 import pytest
 import torch
-from datasets import Dataset
-from transformers import GPT2ForSequenceClassification, TrainerCallback
+from string_workbench import TASK, logged, model, string_workbench
 
 from bench import BenchError
-from bench.models import tiny_model, word_tokenizer
-from bench.settings import TinyModel
-from bench.workbench import Workbench
 from methods.best_of_n import BestOfN
 from methods.dpo import DPO
 from methods.lima import LIMA
 from methods.sft import SFT
-from tasks.strings import Strings
-
-TASK = Strings()
-TOKENIZER = word_tokenizer(TASK.vocabulary())
-
-
-def model():
-    return tiny_model(TinyModel(layers=1, width=16, heads=2, context=16), TOKENIZER, seed=0)
-
-
-def reward_module():
-    config = copy.deepcopy(model().config)
-    config.num_labels = 1
-    torch.manual_seed(1)
-    return GPT2ForSequenceClassification(config)
-
-
-def pairs():
-    """The 64 best demonstrations preferred to the 64 worst, each after the better one's prompt."""
-    rows = TASK.demonstrations(0).sort("quality")
-    worst, best = rows.select(range(64)), rows.select(range(len(rows) - 64, len(rows)))
-    return Dataset.from_dict({"prompt": best["prompt"], "chosen": best["completion"], "rejected": worst["completion"]})
 
 
 @pytest.fixture
 def workbench(tmp_path):
-    return Workbench(
-        task=TASK,
-        tokenizer=TOKENIZER,
-        seed=0,
-        device="cpu",
-        checkpoints=tmp_path,
-        load_base=model,
-        load_sft=model,
-        load_demonstrations=lambda: TASK.demonstrations(0),
-        load_preferences=pairs,
-        load_reward_model=reward_module,
-        curve_points=0,
-    )
+    return string_workbench(tmp_path)
 
 
-class Losses(TrainerCallback):
-    """Keeps what the trainer logs."""
-
-    def __init__(self):
-        self.losses = []
-
-    def on_log(self, args, state, control, logs=None, **kwargs):
-        """Keep the loss."""
-        if "loss" in logs:
-            self.losses.append(float(logs["loss"]))
-
-
-def test_dpos_first_loss_is_ln_2_since_the_policy_starts_as_the_reference(workbench, monkeypatch):
-    watch = Losses()
-    arguments, callbacks = workbench.training_arguments(), workbench.callbacks()
-    monkeypatch.setattr(workbench, "training_arguments", lambda: arguments | {"logging_steps": 1})
-    monkeypatch.setattr(workbench, "callbacks", lambda: [*callbacks, watch])
-    DPO(epochs=3, batch_size=16, learning_rate=2e-2).train(workbench)
-    assert watch.losses[0] == pytest.approx(math.log(2), abs=1e-6)
-    assert watch.losses[-1] < math.log(2) - 0.05
+def test_dpos_first_loss_is_ln_2_since_the_policy_starts_as_the_reference(workbench):
+    losses = [each["loss"] for each in logged(DPO(epochs=3, batch_size=16, learning_rate=2e-2), workbench)]
+    assert losses[0] == pytest.approx(math.log(2), abs=1e-6)
+    assert losses[-1] < math.log(2) - 0.05
 
 
 def test_dpo_trains_a_copy_and_leaves_the_reference_as_it_was(workbench):
@@ -95,25 +40,35 @@ def test_sft_is_the_reference_itself(workbench):
 
 def test_lima_keeps_the_best_demonstrations(workbench):
     grades = TASK.demonstrations(0)["quality"]
-    kept = LIMA(size=10).curate(workbench)["quality"]
+    kept = LIMA(size=10).curated(workbench)["quality"]
     assert sorted(kept, reverse=True) == sorted(grades, reverse=True)[:10]
     middle = sorted(grades)[len(grades) // 2]
-    assert min(LIMA(size=len(grades), quality=middle).curate(workbench)["quality"]) >= middle
+    assert min(LIMA(size=len(grades), quality=middle).curated(workbench)["quality"]) >= middle
+
+
+def test_lima_keeps_as_many_at_random_or_the_worst_as_controls(workbench):
+    grades = sorted(TASK.demonstrations(0)["quality"])
+    assert sorted(LIMA(size=10, curate="worst").curated(workbench)["quality"]) == grades[:10]
+    few = LIMA(size=100, curate="random").curated(workbench)["quality"]
+    assert len(few) == 100
+    assert sum(few) / 100 == pytest.approx(sum(grades) / len(grades), abs=0.15)
+    assert few == LIMA(size=100, curate="random").curated(workbench)["quality"]
 
 
 def test_lima_without_grades_takes_a_random_few_and_refuses_a_threshold(workbench):
     workbench.load_demonstrations = lambda: TASK.demonstrations(0).remove_columns("quality")
-    few = LIMA(size=10).curate(workbench)
+    few = LIMA(size=10).curated(workbench)
     assert len(few) == 10
     assert few["completion"] != workbench.demonstrations["completion"][:10]
-    with pytest.raises(BenchError, match="quality"):
-        LIMA(quality=0.5).curate(workbench)
+    for settings in ({"quality": 0.5}, {"curate": "worst"}):
+        with pytest.raises(BenchError, match="quality"):
+            LIMA(**settings).curated(workbench)
 
 
 def test_lima_refuses_a_threshold_that_nothing_reaches_and_names_the_best(workbench):
     best = max(TASK.demonstrations(0)["quality"])
     with pytest.raises(BenchError, match=f"{best:.3g}"):
-        LIMA(quality=best + 1).curate(workbench)
+        LIMA(quality=best + 1).curated(workbench)
 
 
 def test_lima_starts_from_the_base_model(workbench):

@@ -1,0 +1,59 @@
+"""`kto`: Kahneman–Tversky Optimisation (Ethayarajh et al. 2024, arXiv:2402.01306), trained by TRL."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from bench import Field, Method, Policy, Range, SearchSpace, Workbench
+
+
+class KTO(Method):
+    """Learns from completions that are labelled good or bad one by one; here the two sides of each pair.
+
+    The loss is λ_D (1 − σ(β (log π/π0 − z))) on a good completion and λ_U (1 − σ(β (z − log π/π0))) on a bad one
+    (eq. 7 and 8), where z estimates KL(π ‖ π0) from completions put behind the wrong prompts of the same batch.
+    """
+
+    needs: ClassVar[set[str]] = {"preferences"}
+    search_space: ClassVar[SearchSpace] = {
+        "beta": Range(0.03, 1, log=True),
+        "epochs": Range(1, 6, step=1),
+        "learning_rate": Range(3e-5, 3e-3, log=True),
+    }
+
+    beta: float = Field(0.1, gt=0, description="strength of the pull towards π0")
+    desirable_weight: float = Field(1.0, ge=0, description="λ_D, weight of the chosen completions")
+    undesirable_weight: float = Field(1.0, ge=0, description="λ_U, weight of the rejected completions")
+    epochs: float = Field(3, gt=0, description="passes over the completions")
+    batch_size: int = Field(64, ge=2, description="completions per step; one alone has no wrong prompt to go behind")
+    learning_rate: float = Field(1e-4, gt=0, le=1, description="peak learning rate (AdamW, linear decay)")
+
+    def train(self, workbench: Workbench) -> Policy:
+        """Train from π0 on the training pairs, taken apart."""
+        from trl import KTOConfig, KTOTrainer
+        from trl.data_utils import unpair_preference_dataset
+
+        model = workbench.sft_model()
+        pairs = workbench.preferences.select_columns(["prompt", "chosen", "rejected"])
+        trainer = KTOTrainer(
+            model,
+            ref_model=workbench.reference,
+            args=KTOConfig(
+                **workbench.training_arguments(),
+                beta=self.beta,
+                desirable_weight=self.desirable_weight,
+                undesirable_weight=self.undesirable_weight,
+                num_train_epochs=self.epochs,
+                per_device_train_batch_size=self.batch_size,
+                learning_rate=self.learning_rate,
+                max_length=None,
+                precompute_ref_log_probs=True,
+                precompute_ref_batch_size=256,
+            ),
+            # TRL takes the rows as they stand, for the mismatched completions' sake; unpaired, the good all come first
+            train_dataset=unpair_preference_dataset(pairs).shuffle(seed=workbench.seed),
+            processing_class=workbench.tokenizer,
+            callbacks=workbench.callbacks(),
+        )
+        trainer.train()
+        return workbench.policy(model)
