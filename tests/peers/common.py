@@ -1,13 +1,17 @@
-"""What both sides of the comparison share: one job, one set of settings, one clock. No import of either trainer."""
+"""What both sides of the comparison share: one job, one set of settings, one clock. Imports neither trainer."""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from transformers import (
@@ -20,19 +24,25 @@ from transformers import (
     TrainerCallback,
 )
 
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE.parents[1] / "results" / "reference" / "peers"
+OURS, TRL = "ours", "TRL 1.12.0"
+SCRIPTS = {OURS: HERE / "ours_side.py", TRL: HERE / "trl_side.py"}
+
 
 @dataclass(frozen=True)
 class Job:
-    """One run of PPO, the same for either side; every setting that both trainers have.
+    """One run of PPO, the same for either side: every setting that both trainers have.
 
     Attributes:
-        policy, reward_model: directories in transformers' format; the first holds the tokenizer as well. The policy is
-            also the reference, the reward model also what the critic starts from.
+        tokenizer, policy, reward_model: directories in transformers' format. The policy is also the reference, the
+            reward model also what the critic starts from.
         prompts: JSON file, a list of texts.
-        out: directory to write the trained policy and ``log.json`` to.
-        paced: wait for a line on standard input before each step and answer with its seconds.
+        out: directory for the trained policy and ``log.json``.
+        paced: wait for a line on standard input before each step and answer with its seconds; write nothing.
     """
 
+    tokenizer: str
     policy: str
     reward_model: str
     prompts: str
@@ -55,11 +65,22 @@ class Job:
     gae_lambda: float = 0.95
     temperature: float = 1.0
 
-    def write(self, file: Path) -> Path:
-        """As JSON, for a side's command line."""
+    def settings(self) -> dict[str, Any]:
+        """All that is not a place or a seed."""
+        places = ("tokenizer", "policy", "reward_model", "prompts", "out", "seed", "paced")
+        return {name: value for name, value in asdict(self).items() if name not in places}
+
+    def start(self, side: str, peer: str, log: IO[str]) -> subprocess.Popen[str]:
+        """A process of the given side at work on this job, one thread. `peer`: the Python that has TRL 1.12.0."""
+        file = Path(self.out) / "job.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
-        return file
+        env = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+        if side != OURS:
+            env.pop("PYTHONPATH", None)
+        command = [sys.executable if side == OURS else peer, str(SCRIPTS[side]), str(file)]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, env=env, stdin=pipe, stdout=pipe, stderr=log, text=True)
 
 
 def read_job() -> Job:
@@ -70,17 +91,21 @@ def read_job() -> Job:
     return job
 
 
+def load_prompts(job: Job) -> list[str]:
+    """The prompts."""
+    prompts: list[str] = json.loads(Path(job.prompts).read_text(encoding="utf-8"))
+    return prompts
+
+
 def load_tokenizer(job: Job) -> PreTrainedTokenizerBase:
-    """The policy's tokenizer, padding on the left."""
-    return AutoTokenizer.from_pretrained(job.policy, padding_side="left")
+    """The tokenizer, padding on the left."""
+    return AutoTokenizer.from_pretrained(job.tokenizer, padding_side="left")
 
 
 def load_policy(job: Job, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-    """A fresh π0 that samples without truncation."""
+    """A fresh π0, with no generation defaults of its own."""
     model = AutoModelForCausalLM.from_pretrained(job.policy, dtype=torch.float32)
-    model.generation_config = GenerationConfig(
-        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
-    )
+    model.generation_config = GenerationConfig(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
     return model
 
 
@@ -92,41 +117,39 @@ def load_classifier(job: Job, tokenizer: PreTrainedTokenizerBase) -> PreTrainedM
 
 
 class Pacer(TrainerCallback):
-    """Holds a trainer after every step until a line comes, and answers with the seconds of the step that follows.
+    """Holds a trainer before every step until a line comes, and answers with the step's seconds.
 
     Args:
         updates: calls of `on_step_end` that make one step of rollouts.
         prepare: told the line, before the clock starts.
     """
 
-    def __init__(self, updates: int, prepare: Any = lambda line: None) -> None:
+    def __init__(self, updates: int, prepare: Callable[[str], None] = lambda line: None) -> None:
         self.updates, self.prepare, self.calls, self.started = updates, prepare, 0, 0.0
 
-    def _wait(self) -> None:
-        line = sys.stdin.readline().strip()
-        self.prepare(line)
+    def _wait(self, answer: str) -> None:
+        print(answer, flush=True)
+        self.prepare(sys.stdin.readline().strip())
         self.started = time.perf_counter()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Say that the models are loaded; wait for the first step's turn."""
-        print("ready", flush=True)
-        self._wait()
+        """Say that everything is loaded; wait for the first step's turn."""
+        self._wait("ready")
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        """Report the step if it is whole; wait for the next one's turn."""
+        """Where the step is whole, report it and wait for the next one's turn."""
         self.calls += 1
         if self.calls % self.updates == 0:
-            print(f"seconds {time.perf_counter() - self.started:.6f}", flush=True)
-            if state.global_step < state.max_steps:
-                self._wait()
+            self._wait(f"seconds {time.perf_counter() - self.started:.6f}")
         return control
 
 
-def finish(job: Job, policy: PreTrainedModel, log: list[dict[str, float]], versions: list[str]) -> None:
-    """Write the trained policy, and `log` (one row per step of rollouts: step, reward, kl, ...)."""
-    from importlib.metadata import version
+def finish(job: Job, policy: PreTrainedModel, log: list[dict[str, float]]) -> None:
+    """Write the trained policy, and the log: one row per step of rollouts with `reward` and `kl`."""
+    policy.save_pretrained(job.out)
+    (Path(job.out) / "log.json").write_text(json.dumps({"versions": versions(), "log": log}), encoding="utf-8")
 
-    out = Path(job.out)
-    policy.save_pretrained(out)
-    figures = {"versions": {name: version(name) for name in versions}, "log": log}
-    (out / "log.json").write_text(json.dumps(figures), encoding="utf-8")
+
+def versions() -> dict[str, str]:
+    """Releases of what this process runs on."""
+    return {name: version(name) for name in ("trl", "transformers", "torch", "accelerate")}

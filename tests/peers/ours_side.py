@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
-from common import Pacer, finish, load_classifier, load_policy, load_tokenizer, read_job
+from common import Pacer, finish, load_classifier, load_policy, load_prompts, load_tokenizer, read_job
 from datasets import Dataset
 
 from bench.reward import RewardModel
@@ -52,7 +49,7 @@ def main() -> None:
             gamma=job.gamma,
             gae_lambda=job.gae_lambda,
         ),
-        train_dataset=Dataset.from_dict({"prompt": json.loads(Path(job.prompts).read_text(encoding="utf-8"))}),
+        train_dataset=Dataset.from_dict({"prompt": load_prompts(job)}),
         processing_class=tokenizer,
         ref_model=load_policy(job, tokenizer),
         critic=load_classifier(job, tokenizer),
@@ -62,7 +59,7 @@ def main() -> None:
     if not job.paced:
         rows = [row for row in trainer.state.log_history if "reward" in row]
         log = [{"step": step, "reward": row["reward"], "kl": row["kl"]} for step, row in enumerate(rows, 1)]
-        finish(job, policy, log, ["trl", "transformers", "torch", "accelerate"])
+        finish(job, policy, log)
 
 
 if __name__ == "__main__":

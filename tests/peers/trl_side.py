@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
-from pathlib import Path
 from types import SimpleNamespace
 
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 
-from common import Pacer, finish, load_classifier, load_policy, load_tokenizer, read_job
+from common import Pacer, finish, load_classifier, load_policy, load_prompts, load_tokenizer, read_job
 from datasets import Dataset
 from trl.experimental.ppo import PPOConfig, PPOTrainer, ppo_trainer
 
@@ -24,7 +22,6 @@ def main() -> None:
     """Train; write the policy and the log."""
     job = read_job()
     tokenizer = load_tokenizer(job)
-    prompts = json.loads(Path(job.prompts).read_text(encoding="utf-8"))
     trainer = PPOTrainer(
         args=PPOConfig(
             output_dir=job.out,
@@ -65,7 +62,7 @@ def main() -> None:
         ref_model=load_policy(job, tokenizer),
         reward_model=load_classifier(job, tokenizer),
         value_model=load_classifier(job, tokenizer),
-        train_dataset=Dataset.from_dict({"input_ids": tokenizer(prompts)["input_ids"]}),
+        train_dataset=Dataset.from_dict({"input_ids": tokenizer(load_prompts(job))["input_ids"]}),
         callbacks=[Pacer(1, set_collection)] if job.paced else [],
     )
     trainer.train()
@@ -74,7 +71,7 @@ def main() -> None:
             {"step": step, "reward": row["objective/scores"], "kl": row["objective/kl"]}
             for step, row in enumerate((r for r in trainer.state.log_history if "objective/kl" in r), 1)
         ]
-        finish(job, trainer.model.policy, log, ["trl", "transformers", "torch", "accelerate"])
+        finish(job, trainer.model.policy, log)
 
 
 if __name__ == "__main__":
