@@ -109,6 +109,15 @@ def decode_completions(
     return [completion_like(prompt, text) for prompt, text in zip(prompts, texts, strict=True)]
 
 
+def windows(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], context: int) -> list[list[int]]:
+    """Token ids of each text and its EOS, cut into windows of at most `context` tokens."""
+    rows = []
+    for ids in tokenizer(list(texts))["input_ids"]:
+        whole = [*ids, tokenizer.eos_token_id]
+        rows += [whole[start : start + context] for start in range(0, len(whole), context)]
+    return [row for row in rows if len(row) > 1]
+
+
 def within_context(
     rows: Dataset, tokenizer: PreTrainedTokenizerBase, context: int, new_tokens: int = 0
 ) -> tuple[Dataset, int]:

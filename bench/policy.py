@@ -65,65 +65,6 @@ class Policy(ABC):
         """Write what `Method.load` needs to restore this policy; nothing by default."""
 
 
-def generate(
-    model: PreTrainedModel,
-    input_ids: Tensor,
-    attention_mask: Tensor,
-    max_new_tokens: int,
-    temperature: float = 1.0,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Sample from `model` with no truncation (no top-k, no top-p), from the global random state.
-
-    Args:
-        input_ids, attention_mask: left-padded prompts, shape (batch, prompt length).
-
-    Returns:
-        tokens (batch, new), mask (batch, new; 1 up to and including the first EOS), and the log-probabilities of the
-        sampled tokens under the tempered model (batch, new; nats; 0 where the mask is 0).
-    """
-    import torch
-    from transformers import GenerationConfig
-
-    eos, pad = model.config.eos_token_id, model.config.pad_token_id
-    plain = GenerationConfig(
-        do_sample=True,
-        temperature=temperature,
-        top_k=0,
-        top_p=1.0,
-        max_new_tokens=max_new_tokens,
-        eos_token_id=eos,
-        pad_token_id=pad,
-        return_dict_in_generate=True,
-        output_scores=True,
-    )
-    was_training = model.training
-    model.eval()
-    with torch.no_grad():
-        out = model.generate(input_ids=input_ids, attention_mask=attention_mask, generation_config=plain)
-    model.train(was_training)
-    tokens = out.sequences[:, input_ids.shape[1] :]
-    ended = (tokens == eos).long()
-    # 1 on every token before the first EOS and on that EOS itself: holds for pad = eos as well
-    mask = (ended.cumsum(1) - ended == 0).long()
-    scores = torch.stack(out.scores, dim=1)  # (batch, new, vocabulary), already divided by the temperature
-    logprobs = scores.log_softmax(-1).gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
-    return tokens, mask, torch.where(mask == 1, logprobs, torch.zeros_like(logprobs))
-
-
-def pad_left(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
-    """Left-padded ids and their attention mask, each of shape (rows, longest)."""
-    import torch
-
-    longest = max(len(row) for row in rows)
-    ids = torch.full((len(rows), longest), pad)
-    mask = torch.zeros((len(rows), longest), dtype=torch.long)
-    for i, row in enumerate(rows):
-        if row:
-            ids[i, longest - len(row) :] = torch.tensor(list(row))
-            mask[i, longest - len(row) :] = 1
-    return ids, mask
-
-
 class ModelPolicy(Policy):
     """Samples a causal language model.
 
@@ -147,6 +88,8 @@ class ModelPolicy(Policy):
     def sample(self, prompts: Sequence[Prompt], seed: int, temperature: float = 1.0) -> Samples:
         """See `Policy.sample`. The caller's random state is left as it was."""
         import torch
+
+        from bench.sampling import generate, pad_left
 
         encoded = encode_prompts(self.tokenizer, prompts)
         samples = Samples()

@@ -18,7 +18,7 @@ from bench.store import write_atomically
 
 SCHEMA = 1
 OK, DIVERGED, FAILED, SKIPPED = "ok", "diverged", "failed", "skipped"
-FRAMES = ("curve.parquet", "completions.parquet", "probes.parquet")
+FRAMES = ("curve.parquet", "training.parquet", "completions.parquet", "probes.parquet")
 
 
 @cache
@@ -91,7 +91,7 @@ def make_record(
         for reason_aside, count in info.get("set_aside", {}).items():
             if count:
                 set_aside[reason_aside] = count
-    measures = dict(evaluation.get("measures", {}))
+    measures = dict(evaluation.get("measures", {})) | infos.get("policy", {}).get("figures", {})
     reward_model = {
         role: {name: value for name, value in infos[role].items() if name.startswith(("accuracy", "pairs"))}
         for role in ("reward_model", "judge")

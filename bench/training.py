@@ -22,7 +22,7 @@ def training_arguments(directory: Path, seed: int, device: str) -> dict[str, Any
         "report_to": "none",
         "save_strategy": "no",
         "disable_tqdm": True,
-        "logging_steps": 10,
+        "logging_steps": 0.02,  # of all steps
         # the default replaces a NaN loss by a running mean, which would hide a divergence
         "logging_nan_inf_filter": False,
         "bf16": False,
@@ -79,6 +79,7 @@ class MethodCallback(FiniteCallback):
         report: told (step, total).
         measure: told (the policy's model, step).
         count: told the tokens trained, once, at the end.
+        log: told (step, figures) whenever the trainer logs.
     """
 
     def __init__(
@@ -87,8 +88,9 @@ class MethodCallback(FiniteCallback):
         report: Callable[[int, int], None],
         measure: Callable[[Any, int], None],
         count: Callable[[int], None],
+        log: Callable[[int, dict[str, float]], None],
     ) -> None:
-        self.points, self.report, self.measure, self.count = points, report, measure, count
+        self.points, self.report, self.measure, self.count, self.log = points, report, measure, count, log
 
     def _measure(self, model: Any, step: int) -> None:
         # a trainer that trains more than the policy (a critic, say) holds the policy as `model.policy`
@@ -111,6 +113,13 @@ class MethodCallback(FiniteCallback):
         self.report(step, total)
         if step in measured_steps(total, self.points):
             self._measure(kwargs["model"], step)
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Pass on what the trainer reports of a step."""
+        super().on_log(args, state, control, **kwargs)
+        numbers = {name: float(v) for name, v in (kwargs.get("logs") or {}).items() if isinstance(v, int | float)}
+        if "train_runtime" not in numbers:  # the summary at the end: times, which no two runs share
+            self.log(state.global_step, numbers)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.contracts import Task
+from bench.contracts import Completion, Prompt, Task
 from bench.errors import BenchError
+from bench.measures import MEASURES
 from bench.policy import ModelPolicy, Policy
 from bench.reward import RewardModel
 
@@ -42,6 +43,7 @@ class Workbench:
         checkpoints: an empty folder for whatever the method wants to keep while it trains.
         needs: the shared stages that the method declared.
         curve_points: how often, at most, `callbacks` measures the policy while it trains.
+        figures: what the method has reported about itself, see `report`.
     """
 
     task: Task
@@ -54,11 +56,14 @@ class Workbench:
     load_demonstrations: Callable[[], Dataset]
     load_preferences: Callable[[], Dataset]
     load_reward_model: Callable[[], PreTrainedModel]
+    load_corpus: Callable[[], list[str]] = list
     needs: set[str] = field(default_factory=lambda: set(STAGES))
     curve_points: int = 8
     batch_size: int = 256
     on_progress: Callable[[int, int], None] = lambda step, total: None
     on_measure: Callable[[Policy, int], None] = lambda policy, step: None
+    on_log: Callable[[int, dict[str, float]], None] = lambda step, logs: None
+    figures: dict[str, float] = field(default_factory=dict)
     cost: Cost = field(default_factory=Cost)
     _cache: dict[str, Any] = field(default_factory=dict, repr=False)
 
@@ -108,9 +113,28 @@ class Workbench:
         return self._once("preferences", self.load_preferences)
 
     @property
+    def corpus(self) -> list[str]:
+        """Texts of the kind that the base model was pre-trained on; for a `tiny` model, those very texts."""
+        return self._once("corpus", self.load_corpus)
+
+    @property
     def max_completion_tokens(self) -> int:
         """The most tokens a policy may sample after a prompt, EOS included."""
         return self.task.max_completion_tokens
+
+    # -- labels ----------------------------------------------------------------------------------------------------
+
+    def gold(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[float]:
+        """What is really wanted, one number per completion; each is charged as a gold label."""
+        self.cost.gold_labels += len(completions)
+        return self.task.gold(prompts, completions)
+
+    def prefers_first(
+        self, prompts: Sequence[Prompt], first: Sequence[Completion], second: Sequence[Completion], seed: int
+    ) -> list[bool]:
+        """The annotator's choice between two completions; each is charged as a gold label."""
+        self.cost.gold_labels += len(first)
+        return self.task.prefers_first(prompts, first, second, seed)
 
     # -- policies --------------------------------------------------------------------------------------------------
 
@@ -134,8 +158,23 @@ class Workbench:
         """Add a point (KL, proxy, gold, entropy, perplexity on fixed prompts) to the training curve."""
         self.on_measure(policy, step)
 
+    def log(self, step: int, **figures: float) -> None:
+        """Keep figures of a training step (a loss, the KL of an update); they come to lie beside the record."""
+        self.on_log(step, figures)
+
+    def report(self, **figures: float) -> None:
+        """Add figures of the method's own to the measures of its record.
+
+        Raises:
+            BenchError: a figure has the name of one of the bench's measures.
+        """
+        for name in figures:
+            if name in MEASURES:
+                raise BenchError(f"{name!r} is the bench's own measure: report it under another name")
+        self.figures |= figures
+
     def callbacks(self) -> list[TrainerCallback]:
-        """For any transformers Trainer: progress, the training curve, the token count, and a stop at NaN."""
+        """For any transformers Trainer: progress, curve, log, token count, and a stop at NaN."""
         from bench.training import MethodCallback
 
         def measure(model: PreTrainedModel, step: int) -> None:
@@ -144,7 +183,7 @@ class Workbench:
         def count(tokens: int) -> None:
             self.cost.tokens_trained += tokens
 
-        return [MethodCallback(self.curve_points, self.progress, measure, count)]
+        return [MethodCallback(self.curve_points, self.progress, measure, count, self.on_log)]
 
     def training_arguments(self) -> dict[str, Any]:
         """Keyword arguments for any `TrainingArguments`: seed, device, precision, no tracker, no checkpoints."""

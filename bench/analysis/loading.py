@@ -39,12 +39,11 @@ class RunFrames:
     Attributes:
         directory: the run's folder.
         pending: ids of cells that have no record yet.
-        records: one row per cell, in the matrix's order. Columns: `cell` (its id), `index`, `task`, `model`,
-        `arm`,
-            `method`, `seed`; `status`, `reason`, `step`, `judged_by`; every measure by its name; `cost_…`
-            (seconds, megabytes, counts); `hyperparameters`, `set_aside`, `reward_models` (dictionaries);
-            `commit`.
-        curves, completions, probes: the rows of all cells' parquet files behind each cell's identity; empty
+        records: one row per cell, in the matrix's order. Columns: `cell` (its id), `index`, `task`, `model`, `arm`,
+            `method`, `seed`; `status`, `reason`, `step`, `judged_by`; every measure by its name, and what a method
+            reports of itself; `cost_…` (seconds, megabytes, counts); `hyperparameters`, `set_aside`, `reward_models`
+            (dictionaries); `commit`.
+        curves, training, completions, probes: the rows of all cells' parquet files behind each cell's identity; empty
             where no cell has such a file.
     """
 
@@ -71,6 +70,11 @@ class RunFrames:
     def curves(self) -> pd.DataFrame:
         """See the class."""
         return self._frames("curve.parquet")
+
+    @cached_property
+    def training(self) -> pd.DataFrame:
+        """See the class."""
+        return self._frames("training.parquet")
 
     @cached_property
     def completions(self) -> pd.DataFrame:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from transformers import Trainer, TrainingArguments
 
+from bench.encoding import windows
 from bench.models import bpe_tokenizer, load_tokenizer, tiny_model, word_tokenizer
 from bench.settings import TinyModel
 from bench.stages.job import POINTER, Job
 from bench.training import FiniteCallback, ProgressCallback, training_arguments
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -65,12 +63,3 @@ def pretrain(job: Job, settings: TinyModel) -> dict[str, Any]:
     tokenizer.save_pretrained(job.directory)
     trained = settings.steps * settings.batch_size * sum(map(len, rows)) // len(rows)
     return {"tokens_trained": trained, "parameters": model.num_parameters()}
-
-
-def windows(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], context: int) -> list[list[int]]:
-    """Token ids of each text and its EOS, cut into windows of at most `context` tokens."""
-    rows = []
-    for ids in tokenizer(list(texts))["input_ids"]:
-        whole = [*ids, tokenizer.eos_token_id]
-        rows += [whole[start : start + context] for start in range(0, len(whole), context)]
-    return [row for row in rows if len(row) > 1]

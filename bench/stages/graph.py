@@ -65,6 +65,7 @@ def stages_of(cell: Cell, matrix: Matrix, device: str) -> dict[str, Stage]:
         "task": named(task),
         "device": device,
         "demonstrations_seed": derive_seed("demonstrations", cell.seed),
+        "corpus_seed": derive_seed("base", cell.seed),
         "plugins": [str(file) for file in matrix.plugins],
     }
     world = f"{cell.task.label} {cell.model.label}"

@@ -32,6 +32,7 @@ def make_workbench(job: Job) -> Workbench:
         load_sft=job.load_sft,
         load_demonstrations=lambda: job.task.demonstrations(job.spec["demonstrations_seed"]),
         load_preferences=partial(job.pairs, "train"),
+        load_corpus=lambda: job.task.corpus(job.spec["corpus_seed"]),
         load_reward_model=job.load_reward_model,
         needs=set(type(job.method).needs),
         on_progress=job.progress,
@@ -72,13 +73,16 @@ class Curve:
 
 
 def run(job: Job) -> dict[str, Any]:
-    """Train; write the policy to ``policy/`` and its curve to ``curve.parquet``, also when training diverges."""
+    """Train; write the policy to ``policy/``, and, also when training diverges, its curve to ``curve.parquet`` and what
+    its trainer logged (columns `step`, `name`, `value`) to ``training.parquet``."""
     settings = Evaluation(**job.spec["settings"])
     seed_everything(job.seed)
     curve = Curve(job, settings)
     workbench = make_workbench(job)
     workbench.curve_points = settings.curve_points
     workbench.on_measure = curve.measure
+    logged: list[tuple[int, str, float]] = []
+    workbench.on_log = lambda step, figures: logged.extend((step, name, value) for name, value in figures.items())
     started = time.perf_counter()
     try:
         seed_everything(job.seed)
@@ -86,5 +90,7 @@ def run(job: Job) -> dict[str, Any]:
         policy.save(job.directory / "policy")
     finally:
         curve.frame().to_parquet(job.directory / "curve.parquet")
+        pd.DataFrame(logged, columns=["step", "name", "value"]).to_parquet(job.directory / "training.parquet")
     seconds = time.perf_counter() - started - curve.seconds
-    return asdict(workbench.cost) | {"seconds_training": seconds, "seconds_measuring": curve.seconds}
+    own = {"figures": workbench.figures} if workbench.figures else {}
+    return asdict(workbench.cost) | {"seconds_training": seconds, "seconds_measuring": curve.seconds} | own

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback, TrainingArguments
 
 from bench.encoding import encode_prompts
-from bench.policy import pad_left
+from bench.sampling import pad_left
 from methods.reward_gradient.relaxation import Estimator, end_weights, relaxed_kl, survival
 from methods.reward_gradient.rollout import check_shared_vocabulary, reference_logits, score_every_end, write
 

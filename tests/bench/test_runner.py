@@ -82,6 +82,9 @@ def test_beside_a_record_lie_curve_completions_and_probes(first):
     curve = pd.read_parquet(cell / "curve.parquet")
     assert list(curve["step"]) == [0, 3, 6]
     assert curve["kl"].iloc[0] == pytest.approx(0, abs=1e-5)
+    training = pd.read_parquet(cell / "training.parquet")
+    assert {"loss", "rewards/margins"} <= set(training["name"])
+    assert training["step"].between(1, 6).all()
     completions = pd.read_parquet(cell / "completions.parquet")
     assert len(completions) == 16
     assert set(completions["outcome"]) <= {"win", "tie", "loss"}
@@ -111,8 +114,18 @@ def test_changing_one_methods_setting_runs_that_methods_cells_alone(first, store
     assert bench.run(changed, out=tmp_path / "out", store=store).built == 4  # policy and evaluation, two seeds
 
 
+def test_what_a_method_spends_logs_and_reports_is_in_its_record(store, tmp_path):
+    run = bench.run(matrix("tell", "sft"), out=tmp_path / "told", store=store)
+    told, sft = (records(run.directory)[f"toy-tiny-{arm}-seed0"] for arm in ("tell", "sft"))
+    assert told["measures"]["goods"] == 2
+    assert told["measures"]["texts_read"] == 200
+    assert told["cost"]["gold_labels"] == sft["cost"]["gold_labels"] + 4
+    log = pd.read_parquet(run.directory / "cells" / "toy-tiny-tell-seed0" / "training.parquet")
+    assert log.to_dict("records") == [{"step": 1, "name": "loss", "value": 0.5}]
+
+
 def test_cells_that_end_badly_are_records_with_a_reason_and_the_others_go_on(first, store, tmp_path):
-    bad = matrix("explode", "crash", "die", "hungry", "sneak", "picky", "sft")
+    bad = matrix("explode", "crash", "die", "hungry", "sneak", "boast", "picky", "sft")
     run = bench.run(bad, out=tmp_path / "bad", store=store)
     found = {record["cell"]["arm"]: record for record in records(run.directory).values()}
     assert {arm: record["status"] for arm, record in found.items()} == {
@@ -121,6 +134,7 @@ def test_cells_that_end_badly_are_records_with_a_reason_and_the_others_go_on(fir
         "die": "failed",
         "hungry": "failed",
         "sneak": "failed",
+        "boast": "failed",
         "picky": "skipped",
         "sft": "ok",
     }
@@ -131,8 +145,9 @@ def test_cells_that_end_badly_are_records_with_a_reason_and_the_others_go_on(fir
     assert "signal 9" in found["die"]["reason"]
     assert found["hungry"]["reason"].startswith("out of memory")
     assert "'reward_model'" in found["sneak"]["reason"]
+    assert "'gold' is the bench's own measure" in found["boast"]["reason"]
     assert found["picky"]["reason"] == "it does not like this world"
-    assert dict(run.counts) == {"diverged": 1, "failed": 4, "skipped": 1, "ok": 1}
+    assert dict(run.counts) == {"diverged": 1, "failed": 5, "skipped": 1, "ok": 1}
     again = bench.run(bad, out=tmp_path / "bad2", store=store)
     assert dict(again.counts) == dict(run.counts)
     assert again.built == 0  # a divergence is a result and kept; a failure is tried again

@@ -124,6 +124,28 @@ class Sneak(Method):
         raise AssertionError
 
 
+class Tell(Method):
+    """Asks for labels, and tells what it found."""
+
+    def train(self, workbench: Workbench) -> Policy:
+        """Spend three gold labels and one comparison."""
+        prompts = ["red :"] * 3
+        gold = workbench.gold(prompts, [" good", " bad", " good"])
+        workbench.prefers_first(prompts[:1], [" good"], [" bad"], seed=0)
+        workbench.log(1, loss=0.5)
+        workbench.report(goods=sum(gold), texts_read=len(workbench.corpus))
+        return workbench.policy(workbench.sft_model())
+
+
+class Boast(Method):
+    """Reports a measure that is the bench's to make."""
+
+    def train(self, workbench: Workbench) -> Policy:
+        """Claim a gold reward."""
+        workbench.report(gold=1.0)
+        raise AssertionError
+
+
 class Picky(Method):
     """Runs nowhere."""
 

@@ -17,8 +17,8 @@ from transformers import (
 
 from bench.errors import BenchError, Diverged
 from bench.models import tiny_model, word_tokenizer
-from bench.policy import pad_left
 from bench.reward import RewardModel
+from bench.sampling import pad_left
 from bench.settings import TinyModel
 from bench.training import FiniteCallback
 from methods.reward_gradient.relaxation import end_weights, relaxed_kl, survival

@@ -1,24 +1,21 @@
-"""Rewards per token, generalised advantages and whitening against cases worked out by hand."""
+"""Baselines, generalised advantages and whitening against cases worked out by hand."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from methods.ppo.advantages import explained_variance, gae, token_rewards, whiten
+from methods.policy_gradient.advantages import baseline, explained_variance, gae, whiten
 
 MASK = torch.tensor([[1, 1, 1], [1, 1, 0]])
 
 
-def test_the_score_is_paid_at_the_last_valid_token_and_the_kl_at_every_one():
-    log_ratio = torch.tensor([[0.5, -1.0, 2.0], [1.0, 3.0, 99.0]])
-    rewards = token_rewards(torch.tensor([10.0, 20.0]), MASK, log_ratio, kl_weight=0.1)
-    torch.testing.assert_close(rewards, torch.tensor([[-0.05, 0.1, 9.8], [-0.1, 19.7, 0.0]]))
-
-
-def test_without_a_reference_only_the_score_is_paid():
-    rewards = token_rewards(torch.tensor([10.0, 20.0]), MASK, None, kl_weight=0.0)
-    assert rewards.tolist() == [[0, 0, 10], [0, 20, 0]]
+def test_baselines_by_hand():
+    returns = torch.tensor([1.0, 3.0, 10.0, 20.0])
+    assert baseline(returns, "none", 1).tolist() == [0, 0, 0, 0]
+    assert baseline(returns, "batch", 1).tolist() == [8.5] * 4
+    assert baseline(returns, "leave_one_out", 2).tolist() == [3, 1, 20, 10]
+    assert baseline(returns, "leave_one_out", 4).tolist() == pytest.approx([11, 31 / 3, 8, 14 / 3])
 
 
 def test_gae_by_hand():

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from methods.ppo.losses import entropy, policy_loss, update_kl, value_loss
+from methods.policy_gradient.losses import policy_loss, value_loss
 
 
 @pytest.mark.parametrize(
@@ -46,16 +46,3 @@ def test_the_value_loss_is_half_the_squared_error():
 def test_the_clipped_value_loss_takes_the_larger_error(value, old, target, expected):
     loss = value_loss(torch.tensor(value), torch.tensor(old), torch.tensor(target), clip_range=0.2)
     assert loss.item() == pytest.approx(expected)
-
-
-def test_the_update_kl_is_zero_at_the_old_policy_and_unbiased():
-    old = torch.tensor([0.5, 0.3, 0.2], dtype=torch.double)
-    new = torch.tensor([0.2, 0.2, 0.6], dtype=torch.double)
-    assert update_kl(old.log(), old.log()).tolist() == [0, 0, 0]
-    expectation = (old * update_kl(new.log(), old.log())).sum()
-    assert expectation.item() == pytest.approx((old * (old / new).log()).sum().item())
-
-
-def test_entropy_of_a_uniform_and_of_a_certain_distribution():
-    logits = torch.tensor([[0.0, 0.0, 0.0, 0.0], [100.0, 0.0, 0.0, 0.0]])
-    assert entropy(logits.log_softmax(-1)).tolist() == pytest.approx([math.log(4), 0.0])

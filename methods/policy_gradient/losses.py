@@ -1,6 +1,6 @@
-"""PPO's losses, token by token. Pure functions: whoever calls them averages over the valid tokens.
+"""Losses of policy and critic, token by token. Pure functions: whoever calls them averages over the valid tokens.
 
-Source: Schulman et al. 2017, "Proximal Policy Optimization Algorithms" (arXiv:1707.06347).
+Equations are those of Schulman et al. 2017, "Proximal Policy Optimization Algorithms" (arXiv:1707.06347).
 """
 
 from __future__ import annotations
@@ -9,23 +9,41 @@ import torch
 from torch import Tensor
 
 
-def policy_loss(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, clip_range: float) -> Tensor:
-    """The clipped surrogate, negated: −min(ρ A, clip(ρ, 1 − ε, 1 + ε) A) with ρ = π(a|s) / π_old(a|s).
+def policy_loss(
+    logprobs: Tensor,
+    old_logprobs: Tensor,
+    advantages: Tensor,
+    clip_range: float | None = None,
+    importance_sampling: bool = True,
+) -> Tensor:
+    """The surrogate objective of one token, negated, with ρ = π(a|s) / π_old(a|s).
 
-    Schulman et al. 2017, eq. 7. Where ρ = 1 its gradient is the policy gradient −A ∇log π(a|s).
+    −min(ρ A, clip(ρ, 1 − ε, 1 + ε) A): the clipped surrogate, eq. 7.
+    −ρ A: without clipping, eq. 6.
+    −A log π(a|s): without importance sampling either, REINFORCE's. With clipping, tokens whose ratio has left the
+        range in the direction of their advantage count no more, as in eq. 7.
+    At ρ = 1 the gradient of all of them is the policy gradient −A ∇log π(a|s).
 
     Args:
         logprobs: log π(a|s) of the sampled tokens (nats), any shape; gradients flow through it.
         old_logprobs: the same under the policy that sampled them; same shape.
         advantages: A; same shape.
-        clip_range: ε.
+        clip_range: ε; None for no clipping.
+        importance_sampling: weigh by ρ.
 
     Returns:
         One loss per token, same shape.
     """
+    if not importance_sampling and clip_range is None:
+        return -advantages * logprobs
     ratio = (logprobs - old_logprobs).exp()
+    if clip_range is None:
+        return -ratio * advantages
     clipped = ratio.clamp(1 - clip_range, 1 + clip_range)
-    return -torch.minimum(ratio * advantages, clipped * advantages)
+    if importance_sampling:
+        return -torch.minimum(ratio * advantages, clipped * advantages)
+    counts = ratio * advantages <= clipped * advantages
+    return -advantages * torch.where(counts, logprobs, logprobs.detach())
 
 
 def value_loss(values: Tensor, old_values: Tensor, returns: Tensor, clip_range: float | None) -> Tensor:
@@ -47,17 +65,3 @@ def value_loss(values: Tensor, old_values: Tensor, returns: Tensor, clip_range: 
         clipped = old_values + (values - old_values).clamp(-clip_range, clip_range)
         error = torch.maximum(error, (clipped - returns).square())
     return 0.5 * error
-
-
-def update_kl(logprobs: Tensor, old_logprobs: Tensor) -> Tensor:
-    """KL(π_old ‖ π) estimated at each token as (ρ − 1) − log ρ: never negative, unbiased under π_old. Nats.
-
-    Schulman 2020, "Approximating KL Divergence" (k3). A gauge of how far an update went; nothing is trained on it.
-    """
-    log_ratio = logprobs - old_logprobs
-    return log_ratio.exp() - 1 - log_ratio
-
-
-def entropy(logprobs: Tensor) -> Tensor:
-    """Entropy of a distribution given by its log-probabilities, nats. Shape (…, vocabulary) → (…)."""
-    return -(logprobs.exp() * logprobs).sum(-1)

@@ -1,4 +1,4 @@
-"""What PPOTrainer promises, on models of a few thousand parameters."""
+"""What PolicyGradientTrainer promises, on models of a few thousand parameters."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from transformers import (
 from bench.errors import Diverged
 from bench.models import tiny_model, word_tokenizer
 from bench.settings import TinyModel
-from methods.ppo.config import PPOConfig
-from methods.ppo.trainer import PPOTrainer
+from methods.policy_gradient.config import PolicyGradientConfig
+from methods.policy_gradient.trainer import PolicyGradientTrainer
 
 WORDS = ["good", "bad", "film", "plot", "a", "the", "not"]
 PROMPTS = ["the film", "a plot", "the bad bad film", "good", "not a good film", "the plot the plot", "a"]
@@ -81,17 +81,17 @@ def trainer(directory, *, model=None, reward=count_good, prompts=PROMPTS, pad_is
         "dataloader_pin_memory": False,
         "bf16": False,
     }
-    return PPOTrainer(
+    return PolicyGradientTrainer(
         model=gpt2() if model is None else model,
         reward=reward,
-        args=PPOConfig(output_dir=str(directory), **{**defaults, **settings}),
+        args=PolicyGradientConfig(output_dir=str(directory), **{**defaults, **settings}),
         train_dataset=Dataset.from_dict({"prompt": list(prompts)}),
         processing_class=tokenizer(pad_is_eos),
         **objects,
     )
 
 
-def weights(trained: PPOTrainer) -> dict[str, torch.Tensor]:
+def weights(trained: PolicyGradientTrainer) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in trained.model.state_dict().items()}
 
 
@@ -175,7 +175,7 @@ def test_with_lambda_one_the_critic_is_to_predict_the_score_at_every_token(tmp_p
         gae_lambda=1.0,
         kl_weight=0.0,
     )
-    rollouts = made.roll_out(0)
+    rollouts = made.actor.roll_out(0, 16, 1)
     expected = torch.arange(16.0).unsqueeze(1) * rollouts.mask
     torch.testing.assert_close(rollouts.returns, expected, atol=1e-5, rtol=1e-5)
 
@@ -262,7 +262,7 @@ def test_without_a_kl_weight_the_reference_is_never_run(tmp_path):
 
 def test_the_kl_weight_holds_the_policy_at_the_reference(tmp_path):
     def last_kl(kl_weight):
-        made = trainer(tmp_path, kl_weight=kl_weight, max_steps=40)
+        made = trainer(tmp_path, kl_weight=kl_weight, max_steps=40, per_device_train_batch_size=32)
         made.train()
         return [entry["kl"] for entry in made.state.log_history if "kl" in entry][-1]
 
@@ -349,7 +349,7 @@ def test_the_first_step_starts_at_the_reference_with_ratio_one(tmp_path):
     assert 0 <= first["finished"] <= 1 <= first["completion_length"] < 6  # so there is padding
     assert 0 < first["entropy"] < 2.31  # ln 10
     assert {"loss", "policy_loss", "value_loss", "reward", "explained_variance"} <= first.keys()
-    assert made.tokens_sampled == round(16 * first["completion_length"])
+    assert made.actor.tokens_sampled == round(16 * first["completion_length"])
 
 
 def test_the_loss_logged_is_policy_loss_plus_weighted_value_loss(tmp_path):

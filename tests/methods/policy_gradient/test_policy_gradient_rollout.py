@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from methods.ppo.rollout import Averages, Rollouts, permutation, prompts_at, seed_of
+from methods.policy_gradient.rollout import Averages, Rollouts, permutation, prompts_at, seed_of
 
 
 def rollouts() -> Rollouts:
@@ -27,6 +27,8 @@ def test_a_rollout_batch_is_read_back_as_it_was_written(tmp_path):
     whole = rollouts()
     whole.save(tmp_path / "rollouts.safetensors")
     again = Rollouts.load(tmp_path / "rollouts.safetensors", torch.device("cpu"))
+    assert again.reference is None
+    whole.reference = again.reference = whole.logprobs
     assert all(torch.equal(a, b) for a, b in zip(vars(whole).values(), vars(again).values(), strict=True))
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
+import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-
-from methods.ppo.losses import entropy
 
 
 def model_inputs(model: nn.Module, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Any]:
@@ -39,22 +38,50 @@ def pick(logprobs: Tensor, tokens: Tensor) -> Tensor:
     return logprobs.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
 
 
+def text_nll(model: nn.Module, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    """−Σ log π(token) over all tokens of left-padded texts but their first, nats: a scalar."""
+    logits = model(**model_inputs(model, input_ids, attention_mask)).logits[:, :-1].float()
+    targets = input_ids[:, 1:].masked_fill(attention_mask[:, :-1] == 0, -100)
+    return nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
+
+
+class Pass(NamedTuple):
+    """What one forward pass says of completions.
+
+    logprobs: log π of their tokens, (batch, length), nats. distribution: log π of every token of the vocabulary in
+    their place, (batch, length, vocabulary). values: of the states before the tokens, (batch, length); None without a
+    critic.
+    """
+
+    logprobs: Tensor
+    distribution: Tensor
+    values: Tensor | None
+
+
 class ActorCritic(nn.Module):
     """A policy with a value for every state (prompt and the tokens so far) on the way through a completion.
 
     Args:
         policy: a causal language model.
         critic: a causal transformers sequence classifier with ``num_labels=1``, whose `score` head is read at every
-            position; or None for a linear value head on the policy's last hidden state, which starts at V = 0.
+            position; ``"value_head"`` for a linear head on the policy's last hidden state, which starts at V = 0;
+            None for no critic at all.
+        detached: keep the value head's gradient from the policy.
     """
 
-    def __init__(self, policy: PreTrainedModel, critic: PreTrainedModel | None = None) -> None:
+    def __init__(
+        self,
+        policy: PreTrainedModel,
+        critic: PreTrainedModel | Literal["value_head"] | None = "value_head",
+        detached: bool = False,
+    ) -> None:
         super().__init__()
-        if critic is not None and not hasattr(critic, "score"):
+        if critic not in ("value_head", None) and not hasattr(critic, "score"):
             raise ValueError(f"critic {type(critic).__name__} has no `score` head: pass a sequence classifier")
         self.policy: Any = policy
-        self.separate = critic is not None
-        self.critic: Any = critic if critic is not None else self._value_head(policy)
+        self.separate = critic not in ("value_head", None)
+        self.detached = detached
+        self.critic: Any = self._value_head(policy) if critic == "value_head" else critic
         for module in self.modules():
             # ratios of log-probabilities mean nothing if every pass draws another network
             if isinstance(module, nn.Dropout):
@@ -76,31 +103,36 @@ class ActorCritic(nn.Module):
             self.critic.gradient_checkpointing_enable(**kwargs)
 
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor, length: int, temperature: float = 1.0
-    ) -> tuple[Tensor, Tensor, Tensor]:
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        length: int,
+        temperature: float = 1.0,
+        critic_only: bool = False,
+    ) -> Pass | Tensor:
         """One pass over prompts (padded on the left) with completions (padded on the right).
 
         Args:
             input_ids, attention_mask: (batch, prompt + length).
             length: tokens of the completions, padding included.
             temperature: what the policy's logits are divided by, as in sampling.
-
-        Returns:
-            Log-probabilities of the completions' tokens and entropies of the distributions that they were drawn from
-            (nats; no gradient through the entropies), and the values of the states before them: each (batch, length).
+            critic_only: give the values alone, with no gradient to the policy.
         """
-        logits, output = forward_completion(
-            self.policy, input_ids, attention_mask, length, output_hidden_states=not self.separate
-        )
-        logprobs = (logits / temperature if temperature != 1 else logits).log_softmax(-1)
+        if critic_only:
+            return self.values(input_ids, attention_mask, length)
+        shared = self.critic is not None and not self.separate
+        logits, output = forward_completion(self.policy, input_ids, attention_mask, length, output_hidden_states=shared)
+        distribution = (logits / temperature if temperature != 1 else logits).log_softmax(-1)
+        values = None
         if self.separate:
             values = self.values(input_ids, attention_mask, length)
-        else:
-            values = self._read(self.critic, output.hidden_states[-1], length)
-        return pick(logprobs, input_ids[:, -length:]), entropy(logprobs.detach()), values
+        elif shared:
+            hidden = output.hidden_states[-1]
+            values = self._read(self.critic, hidden.detach() if self.detached else hidden, length)
+        return Pass(pick(distribution, input_ids[:, -length:]), distribution, values)
 
     def values(self, input_ids: Tensor, attention_mask: Tensor, length: int) -> Tensor:
-        """The values alone, shape (batch, length): see `forward`."""
+        """The values alone, shape (batch, length): see `Pass`. No gradient reaches the policy."""
         if self.separate:
             backbone = self.critic.base_model
             hidden = backbone(**model_inputs(backbone, input_ids, attention_mask)).last_hidden_state
@@ -108,7 +140,8 @@ class ActorCritic(nn.Module):
         inputs = model_inputs(self.policy, input_ids, attention_mask)
         if "logits_to_keep" in inspect.signature(self.policy.forward).parameters:
             inputs["logits_to_keep"] = 1
-        hidden = self.policy(**inputs, output_hidden_states=True).hidden_states[-1]
+        with torch.no_grad():
+            hidden = self.policy(**inputs, output_hidden_states=True).hidden_states[-1]
         return self._read(self.critic, hidden, length)
 
     @staticmethod

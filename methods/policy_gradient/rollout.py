@@ -1,4 +1,4 @@
-"""What PPO trains on: completions with everything that is known of them when they are sampled."""
+"""What policy gradients train on: completions with everything that is known of them when they are sampled."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Rollouts:
     prompt_ids, prompt_mask: (batch, prompt).
     completion_ids, mask: (batch, tokens); mask is 1 up to and including the first EOS.
     logprobs: log π_old of the sampled tokens (nats); values: V_old of the state before each token; advantages: A;
-        returns: the critic's targets. Each (batch, tokens).
+        returns: the critic's targets; reference: log π0 of the tokens, where the loss needs it. Each (batch, tokens).
     """
 
     prompt_ids: Tensor
@@ -32,6 +32,7 @@ class Rollouts:
     values: Tensor
     advantages: Tensor
     returns: Tensor
+    reference: Tensor | None = None
 
     def rows(self, rows: Tensor) -> dict[str, Tensor]:
         """The given rows as a batch, with the padding that all of them share cut off."""
@@ -40,19 +41,18 @@ class Rollouts:
         right = int(mask.sum(1).max())
         prompt_ids, completion_ids = self.prompt_ids[rows, left:], self.completion_ids[rows, :right]
         mask = mask[:, :right]
+        known = {name: getattr(self, name) for name in ("logprobs", "values", "advantages", "returns", "reference")}
         return {
             "input_ids": torch.cat([prompt_ids, completion_ids], 1),
             "attention_mask": torch.cat([prompt_mask[:, left:], mask], 1),
             "mask": mask,
-            "logprobs": self.logprobs[rows, :right],
-            "values": self.values[rows, :right],
-            "advantages": self.advantages[rows, :right],
-            "returns": self.returns[rows, :right],
+            **{name: tensor[rows, :right] for name, tensor in known.items() if tensor is not None},
         }
 
     def save(self, file: Path) -> None:
         """Write as safetensors."""
-        save_file({name: tensor.contiguous() for name, tensor in vars(self).items()}, file)
+        known = {name: tensor.contiguous() for name, tensor in vars(self).items() if tensor is not None}
+        save_file(known, file)
 
     @classmethod
     def load(cls, file: Path, device: torch.device) -> Rollouts:

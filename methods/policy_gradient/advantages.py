@@ -1,4 +1,4 @@
-"""From one score per completion to one advantage per token. Pure functions on (batch, tokens) tensors.
+"""From rewards of tokens to advantages of tokens. Pure functions on (batch, tokens) tensors.
 
 `mask` is 1 on a completion's tokens up to and including EOS and 0 on the padding to their right.
 """
@@ -9,27 +9,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-
-
-def token_rewards(scores: Tensor, mask: Tensor, log_ratio: Tensor | None, kl_weight: float) -> Tensor:
-    """The reward at each token: the score at the last valid one, and −β log(π/π0) at every one.
-
-    Ziegler et al. 2019 (arXiv:1909.08593), eq. 2, spread over tokens: the penalty is k1 = log π(a|s) − log π0(a|s)
-    on the policy's own samples, whose sum over a completion has expectation KL(π ‖ π0).
-
-    Args:
-        scores: (batch,), one per completion.
-        mask: (batch, tokens); every row has at least one valid token.
-        log_ratio: (batch, tokens), log π − log π0 of the sampled tokens, nats; None where there is no reference.
-        kl_weight: β, reward per nat.
-
-    Returns:
-        (batch, tokens), 0 on padding.
-    """
-    rewards = torch.zeros(mask.shape, dtype=scores.dtype, device=scores.device)
-    last = mask.long().sum(1, keepdim=True) - 1
-    rewards.scatter_(1, last, scores.unsqueeze(1))
-    return rewards if log_ratio is None else rewards - kl_weight * log_ratio * mask
 
 
 def gae(rewards: Tensor, values: Tensor, mask: Tensor, gamma: float, gae_lambda: float) -> Tensor:
@@ -54,6 +33,30 @@ def gae(rewards: Tensor, values: Tensor, mask: Tensor, gamma: float, gae_lambda:
         later_value = values[:, t]
         advantages[:, t] = later_advantage
     return advantages
+
+
+def baseline(returns: Tensor, kind: str, group: int, reduce: Callable[[Tensor], Tensor] = lambda sums: sums) -> Tensor:
+    """What REINFORCE takes off the return of each completion. Williams 1992.
+
+    none: 0. batch: the mean return of the batch, the completion's own included (which shrinks the gradient by
+    1 / batch). leave_one_out: the mean return of the other completions of the same prompt, unbiased (Kool et al. 2019;
+    Ahmadian et al. 2024, arXiv:2402.14740, eq. 8).
+
+    Args:
+        returns: (batch,), of whole completions; those of one prompt side by side.
+        group: completions per prompt.
+        reduce: adds a tensor up over processes, where there are several.
+
+    Returns:
+        (batch,), in units of reward.
+    """
+    if kind == "none":
+        return torch.zeros_like(returns)
+    if kind == "batch":
+        total, count = reduce(torch.stack([returns.sum(), torch.ones_like(returns).sum()]))
+        return (total / count).expand_as(returns)
+    groups = returns.view(-1, group)
+    return ((groups.sum(1, keepdim=True) - groups) / (group - 1)).flatten()
 
 
 def whiten(values: Tensor, mask: Tensor, reduce: Callable[[Tensor], Tensor] = lambda sums: sums) -> Tensor:
