@@ -39,7 +39,8 @@ class Job:
             reward model also what the critic starts from.
         prompts: JSON file, a list of texts.
         out: directory for the trained policy and ``log.json``.
-        paced: wait for a line on standard input before each step and answer with its seconds; write nothing.
+        paced: wait for a line on standard input before each step and answer with its seconds, by the clock and of the
+            processor; write nothing.
     """
 
     tokenizer: str
@@ -125,12 +126,13 @@ class Pacer(TrainerCallback):
     """
 
     def __init__(self, updates: int, prepare: Callable[[str], None] = lambda line: None) -> None:
-        self.updates, self.prepare, self.calls, self.started = updates, prepare, 0, 0.0
+        self.updates, self.prepare, self.calls = updates, prepare, 0
+        self.started = (0.0, 0.0)
 
     def _wait(self, answer: str) -> None:
         print(answer, flush=True)
         self.prepare(sys.stdin.readline().strip())
-        self.started = time.perf_counter()
+        self.started = (time.perf_counter(), time.process_time())
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Say that everything is loaded; wait for the first step's turn."""
@@ -140,7 +142,8 @@ class Pacer(TrainerCallback):
         """Where the step is whole, report it and wait for the next one's turn."""
         self.calls += 1
         if self.calls % self.updates == 0:
-            self._wait(f"seconds {time.perf_counter() - self.started:.6f}")
+            clock, processor = time.perf_counter() - self.started[0], time.process_time() - self.started[1]
+            self._wait(f"seconds {clock:.6f} {processor:.6f}")
         return control
 
 

@@ -6,8 +6,8 @@ from common import Pacer, finish, load_classifier, load_policy, load_prompts, lo
 from datasets import Dataset
 
 from bench.reward import RewardModel
-from methods.ppo.config import PPOConfig
-from methods.ppo.trainer import PPOTrainer
+from methods.policy_gradient.config import PolicyGradientConfig
+from methods.policy_gradient.trainer import PolicyGradientTrainer
 
 
 def main() -> None:
@@ -16,10 +16,10 @@ def main() -> None:
     tokenizer = load_tokenizer(job)
     updates = job.epochs * job.minibatches
     policy = load_policy(job, tokenizer)
-    trainer = PPOTrainer(
+    trainer = PolicyGradientTrainer(
         model=policy,
         reward=RewardModel(load_classifier(job, tokenizer), tokenizer),
-        args=PPOConfig(
+        args=PolicyGradientConfig(
             output_dir=job.out,
             seed=job.seed,
             use_cpu=True,
