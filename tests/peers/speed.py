@@ -202,7 +202,8 @@ def page(frame: pd.DataFrame) -> str:
 {markdown(table(frame))}
 
 {releases}. Least and median of {rounds} rounds, in each of which every arm did one step; warm-up left out. By the clock
-and in processor time, which other programs on the machine lengthen less. A ratio below 1 means that ours is quicker. Every round: [speed.csv](speed.csv). Again: `make -C tests/peers speed`.
+and in processor time, which other programs on the machine lengthen less. A ratio below 1 means that ours is quicker.
+Every round: [speed.csv](speed.csv). Again: `make -C tests/peers speed`.
 """
 
 
