@@ -1,0 +1,78 @@
+"""TRL 1.12.0's PPO on one job: ``python trl_side.py JOB.json``, in a virtual environment of its own."""
+
+from __future__ import annotations
+
+import gc
+import os
+from types import SimpleNamespace
+
+os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+
+from common import Pacer, finish, load_classifier, load_policy, load_prompts, load_tokenizer, read_job
+from datasets import Dataset
+from trl.experimental.ppo import PPOConfig, PPOTrainer, ppo_trainer
+
+
+def set_collection(line: str) -> None:
+    """Take away, or give back, the trainer's two calls of `gc.collect` per step."""
+    ppo_trainer.gc = SimpleNamespace(collect=lambda: 0) if line == "no gc" else gc
+
+
+def main() -> None:
+    """Train; write the policy and the log."""
+    job = read_job()
+    tokenizer = load_tokenizer(job)
+    trainer = PPOTrainer(
+        args=PPOConfig(
+            output_dir=job.out,
+            seed=job.seed,
+            use_cpu=True,
+            bf16=False,
+            gradient_checkpointing=False,
+            report_to=[],
+            save_strategy="no",
+            disable_tqdm=True,
+            logging_steps=1,
+            num_sample_generations=0,
+            dataloader_pin_memory=False,
+            total_episodes=job.steps * job.rollouts,
+            per_device_train_batch_size=job.rollouts,
+            gradient_accumulation_steps=1,
+            num_mini_batches=job.minibatches,
+            num_ppo_epochs=job.epochs,
+            local_rollout_forward_batch_size=job.rollouts,
+            response_length=job.completion_tokens,
+            stop_token="eos",
+            temperature=job.temperature,
+            learning_rate=job.learning_rate,
+            lr_scheduler_type=job.schedule,
+            optim=job.optimizer,
+            kl_coef=job.kl_weight,
+            kl_estimator="k1",
+            whiten_rewards=False,
+            missing_eos_penalty=None,
+            cliprange=job.clip_range,
+            cliprange_value=job.value_clip_range,
+            vf_coef=job.value_weight,
+            gamma=job.gamma,
+            lam=job.gae_lambda,
+        ),
+        processing_class=tokenizer,
+        model=load_policy(job, tokenizer),
+        ref_model=load_policy(job, tokenizer),
+        reward_model=load_classifier(job, tokenizer),
+        value_model=load_classifier(job, tokenizer),
+        train_dataset=Dataset.from_dict({"input_ids": tokenizer(load_prompts(job))["input_ids"]}),
+        callbacks=[Pacer(1, set_collection)] if job.paced else [],
+    )
+    trainer.train()
+    if not job.paced:
+        log = [
+            {"step": step, "reward": row["objective/scores"], "kl": row["objective/kl"]}
+            for step, row in enumerate((r for r in trainer.state.log_history if "objective/kl" in r), 1)
+        ]
+        finish(job, trainer.model.policy, log)
+
+
+if __name__ == "__main__":
+    main()
