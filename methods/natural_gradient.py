@@ -23,7 +23,7 @@ class NaturalGradient(PolicyGradient):
     optimiser: Literal["adamw", "sgd", "natural_gradient", "trpo"] = Field(
         "natural_gradient", description="of the policy"
     )
-    epochs: int = Field(4, ge=1, description="passes over each batch")
+    epochs: int = Field(2, ge=1, description="passes over each batch")
     minibatches: int = Field(1, ge=1, description="updates per pass; divides `rollouts`")
     learning_rate: float = Field(0.1, gt=0, le=10, description="peak of the policy's; linear decay")
     clip_range: float | None = Field(None, gt=0, description="ε of the clipped surrogate; none for no clipping")

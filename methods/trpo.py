@@ -21,6 +21,6 @@ class TRPO(PolicyGradient):
     }
 
     optimiser: Literal["adamw", "sgd", "natural_gradient", "trpo"] = Field("trpo", description="of the policy")
-    epochs: int = Field(4, ge=1, description="passes over each batch")
+    epochs: int = Field(2, ge=1, description="passes over each batch")
     minibatches: int = Field(1, ge=1, description="updates per pass; divides `rollouts`")
     clip_range: float | None = Field(None, gt=0, description="ε of the clipped surrogate; none for no clipping")

@@ -70,7 +70,7 @@ class PolicyGradientConfig(TrainingArguments):
     )
     cg_iterations: int = field(default=10, metadata={"help": "steps of conjugate gradient"})
     cg_damping: float = field(default=0.1, metadata={"help": "added to the diagonal of the Fisher matrix"})
-    fisher_share: float = field(default=0.25, metadata={"help": "of a batch's rows, that make the Fisher matrix"})
+    fisher_share: float = field(default=0.1, metadata={"help": "of a batch's rows, that make the Fisher matrix"})
     # critic
     value_clip_range: float | None = field(
         default=0.2, metadata={"help": "ε of value clipping, in units of reward; None: off"}

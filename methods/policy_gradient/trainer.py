@@ -291,18 +291,21 @@ class PolicyGradientTrainer(Trainer):
             return loss, kl
 
         few = [_first_rows(batch, self.args.fisher_share) for batch in batches]
+        slopes: list[Tensor] = []  # ∇KL with its graph, made once for all products
 
         def fisher(vector: Tensor) -> Tensor:
             """F v as the derivative of ⟨∇KL, v⟩ at π = π_old (Schulman et al. 2015, appendix C.1)."""
-            count = self._sum(torch.stack([batch["mask"].sum() for batch in few]).sum())
             product = torch.zeros_like(vector)
             # fused attention has no second derivative
             with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
-                for batch in few:
-                    now = distribution(batch)
-                    kl = (distribution_kl(now.detach(), now) * batch["mask"]).sum() / count
-                    slope = flat(torch.autograd.grad(kl, parameters, create_graph=True))
-                    product += flat(torch.autograd.grad(slope @ vector, parameters))
+                if not slopes:
+                    count = self._sum(torch.stack([batch["mask"].sum() for batch in few]).sum())
+                    for batch in few:
+                        now = distribution(batch)
+                        kl = (distribution_kl(now.detach(), now) * batch["mask"]).sum() / count
+                        slopes.append(flat(torch.autograd.grad(kl, parameters, create_graph=True)))
+                for slope in slopes:
+                    product += flat(torch.autograd.grad(slope @ vector, parameters, retain_graph=True))
             return self._sum(product)
 
         return Region(fisher, look)
