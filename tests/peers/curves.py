@@ -145,8 +145,8 @@ def page(final: pd.DataFrame, curves: pd.DataFrame, settings: dict[str, Any]) ->
     """The results as Markdown."""
     every = 10
     steps = [1, *range(every, STEPS + 1, every)]
-    means = curves[curves.step.isin(steps)].groupby(["side", "step"])[["reward", "kl"]].mean().round(2)
-    along = means.unstack("side").reset_index()
+    means = curves[curves.step.isin(steps)].groupby(["side", "step"])[["reward", "kl"]].mean().map("{:.2f}".format)
+    along = means.unstack("side").reset_index().astype(str)
     along.columns = [" ".join(part for part in name if part) for name in along.columns]
     releases = "; ".join(f"{side}: {listed(settings['versions'][side])}" for side in (OURS, TRL))
     return f"""# Learning curves of PPO: ours and TRL 1.12.0's
