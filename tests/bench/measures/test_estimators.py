@@ -14,7 +14,7 @@ from tasks.strings import Strings
 from tests.small_models import trained
 
 PROMPT = "c k"
-REPETITIONS, SAMPLES = 200, 256
+REPETITIONS, SAMPLES = 200, 1024
 ESTIMATORS = ("kl", "k1", "k3", "kl_forward", "entropy", "gold", "length")
 
 
@@ -36,7 +36,7 @@ def world():
     truth |= {"k1": truth["kl"], "k3": truth["kl"]}
 
     prompts = [PROMPT] * (REPETITIONS * SAMPLES)
-    samples = ModelPolicy(policy, tokenizer, task.max_completion_tokens, 8192).sample(prompts, seed=7)
+    samples = ModelPolicy(policy, tokenizer, task.max_completion_tokens, 8192).sample(prompts, seed=5)
     theirs = ModelPolicy(reference, tokenizer, task.max_completion_tokens, 8192).sample(prompts, seed=6)
     scores = sequence_scores(policy, reference, samples, 8192)
     values = {name: scores[name] for name in ("kl", "entropy", "length")}
