@@ -39,7 +39,7 @@ def forward_completion(
     Rows are packed, see `methods.policy_gradient.rollout.packed`. The language-model head is not run on what lies
     before all completions, where the model can do so. The model's whole output comes second.
     """
-    skipped = 0
+    input_ids, skipped = input_ids[:, :-1], 0  # no token comes after the last
     if "logits_to_keep" in inspect.signature(model.forward).parameters:
         skipped = int(starts.min()) - 1
         kwargs["logits_to_keep"] = input_ids.shape[1] - skipped
@@ -147,6 +147,7 @@ class ActorCritic(nn.Module):
 
     def values(self, input_ids: Tensor, starts: Tensor, length: int) -> Tensor:
         """The values alone, shape (batch, length): see `Pass`. No gradient reaches the policy."""
+        input_ids = input_ids[:, :-1]
         if self.separate:
             hidden = self.critic.base_model(**causal(input_ids)).last_hidden_state
             return self._read(self.critic.score, hidden, starts, length)
