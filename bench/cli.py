@@ -25,7 +25,7 @@ Plugins = Annotated[
 ]
 StoreFolder = Annotated[
     Path | None,
-    typer.Option("--store", metavar="DIR", help="Folder for artifacts. [default: $BENCH_STORE or results/.store]"),
+    typer.Option("--store", metavar="DIR", help="Folder for artifacts. Default: $BENCH_STORE or results/.store."),
 ]
 
 
@@ -35,11 +35,11 @@ def run(
         str, typer.Argument(metavar="MATRIX", help="A matrix file (YAML) or a built-in one, e.g. quickstart.")
     ],
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for the records. [default: results/<matrix>]")
+        Path | None, typer.Option(metavar="DIR", help="Folder for the records. Default: results/<matrix>.")
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Processes; the results do not depend on it. [default: cores]"),
+        typer.Option(metavar="N", help="Processes; the results do not depend on it. Default: cores."),
     ] = None,
     only: Annotated[
         list[str] | None,
@@ -114,7 +114,7 @@ def measures() -> None:
 def table(
     run: RunArgument,
     against: Annotated[
-        str | None, typer.Option(metavar="ARM", help="Arm to hold the others against. [default: sft, if it is there]")
+        str | None, typer.Option(metavar="ARM", help="Arm to hold the others against. Default: sft, if it is there.")
     ] = None,
     margin: Annotated[
         list[str] | None,
@@ -198,19 +198,17 @@ def tune(
     ] = 2,
     measure: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME", help="What to improve, see `bench measures`. [default: gold, or judge without it]"
-        ),
+        typer.Option(metavar="NAME", help="What to improve, see `bench measures`. Default: gold, or judge without it."),
     ] = None,
     max_kl: Annotated[
         float | None, typer.Option(metavar="NATS", help="Choose among trials with at most so much KL to π0.")
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the proposals: same seed, same trials.")] = 0,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for the search. [default: results/<matrix>-tuned]")
+        Path | None, typer.Option(metavar="DIR", help="Folder for the search. Default: results/<matrix>-tuned.")
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(metavar="N", help="Processes; the choice does not depend on it. [default: cores]")
+        int | None, typer.Option(metavar="N", help="Processes; the choice does not depend on it. Default: cores.")
     ] = None,
     plugin: Plugins = None,
     store: StoreFolder = None,

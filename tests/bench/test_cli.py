@@ -142,3 +142,8 @@ def test_help_teaches():
     text = bench("run", "--help").stdout
     for words in ("--jobs", "--only", "--store", "carries", "Exit status"):
         assert words in text
+
+
+def test_help_tells_the_defaults():
+    text = " ".join(bench("run", "--help").stdout.replace("│", " ").split())
+    assert "Default: results/<matrix>." in text
