@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from bench.contracts import Plugin, Task
-from bench.errors import BenchError
-from bench.search_space import SearchSpace
+from bench.errors import BenchError, nearest
+from bench.search_space import Choice, Range, SearchSpace
 
 if TYPE_CHECKING:
     from bench.policy import Policy
@@ -54,3 +56,28 @@ class Method(Plugin):
     def unfit_for(self, task: Task) -> str | None:
         """Why this method cannot run on `task`, or None. A reason makes the cell `skipped`."""
         return None
+
+    def tunable(self) -> dict[str, Range | Choice]:
+        """What is to be tuned: the search space without the hyper-parameters that were set explicitly.
+
+        Raises:
+            BenchError: the search space names no hyper-parameter, one with values that it does not allow, or one whose
+                default is outside (the first trial of every search is the default).
+        """
+        cls = type(self)
+        for name, knob in cls.search_space.items():
+            where = f"{cls.name}.search_space: {name}"
+            info = cls.model_fields.get(name)
+            if info is None:
+                raise BenchError(f"{where} is no hyper-parameter{nearest(name, cls.model_fields)}")
+            bounded: Any = Annotated[info.annotation, info]
+            allowed: TypeAdapter[Any] = TypeAdapter(bounded)
+            for value in knob.ends:
+                try:
+                    allowed.validate_python(value, strict=True)
+                except ValidationError as error:
+                    raise BenchError(f"{where} = {value!r}: {error.errors()[0]['msg']}") from None
+            default = info.get_default(call_default_factory=True)
+            if default not in knob:
+                raise BenchError(f"{where}: its default, {default!r}, is not within {knob}")
+        return {name: knob for name, knob in cls.search_space.items() if name not in self.model_fields_set}

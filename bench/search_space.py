@@ -12,16 +12,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TypeAlias
 
-from pydantic import TypeAdapter, ValidationError
+from bench.errors import BenchError
 
-from bench.errors import BenchError, nearest
-
-if TYPE_CHECKING:
-    from bench.method import Method
-
-__all__ = ["Choice", "Range", "SearchSpace", "search_space_of"]
+__all__ = ["Choice", "Range", "SearchSpace"]
 
 
 @dataclass(frozen=True)
@@ -84,29 +79,3 @@ class Choice:
 
 SearchSpace: TypeAlias = Mapping[str, Range | Choice]
 """By hyper-parameter, what may be tried."""
-
-
-def search_space_of(method: Method) -> dict[str, Range | Choice]:
-    """What of `method` is to be tuned: its search space without the hyper-parameters that were set explicitly.
-
-    Raises:
-        BenchError: the search space names no hyper-parameter, one with values that it does not allow, or one whose
-            default is outside (the first trial of every search is the default).
-    """
-    cls = type(method)
-    for name, knob in cls.search_space.items():
-        where = f"{cls.name}.search_space: {name}"
-        info = cls.model_fields.get(name)
-        if info is None:
-            raise BenchError(f"{where} is no hyper-parameter{nearest(name, cls.model_fields)}")
-        bounded: Any = Annotated[info.annotation, info]
-        allowed: TypeAdapter[Any] = TypeAdapter(bounded)
-        for value in knob.ends:
-            try:
-                allowed.validate_python(value, strict=True)
-            except ValidationError as error:
-                raise BenchError(f"{where} = {value!r}: {error.errors()[0]['msg']}") from None
-        default = info.get_default(call_default_factory=True)
-        if default not in knob:
-            raise BenchError(f"{where}: its default, {default!r}, is not within {knob}")
-    return {name: knob for name, knob in cls.search_space.items() if name not in method.model_fields_set}

@@ -17,7 +17,7 @@ from bench.matrix import Arm, Matrix
 from bench.progress import Reporter
 from bench.record import SKIPPED
 from bench.runner import RESULTS, device_of_runs, read_matrix, run
-from bench.search_space import Choice, Range, search_space_of
+from bench.search_space import Choice, Range
 from bench.tuning.objective import Objective, Trial
 from bench.tuning.search import Proposal, Search, open_storage, with_settings
 
@@ -101,7 +101,7 @@ def tune(
         if number < 1:
             raise BenchError(f"{name}: {number} is not a number of {name} — the least is 1")
     objective = Objective.of(matrix, measure, max_kl)
-    spaces = {arm.label: search_space_of(arm.method) for arm in matrix.arms}
+    spaces = {arm.label: arm.method.tunable() for arm in matrix.arms}
     if not any(spaces.values()):
         raise BenchError(f"nothing to tune: no arm of {matrix.name} ({', '.join(spaces)}) has a free search space")
     tuning = replace(matrix, seeds=tuning_seeds(matrix, seeds))

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from bench.matrix import Arm, Matrix
 from bench.method import Method
 from bench.record import FAILED, OK
-from bench.search_space import Choice, Range, search_space_of
+from bench.search_space import Choice, Range
 from bench.stages.graph import derive_seed, stages_of
 from bench.tuning.objective import Objective, Trial
 
@@ -67,7 +67,7 @@ class Search:
         self, arm: Arm, tuning: Matrix, objective: Objective, storage: RDBStorage, seed: int, device: str
     ) -> None:
         self.arm, self.objective, self.seed = arm, objective, seed
-        self.space = search_space_of(arm.method)
+        self.space = arm.method.tunable()
         self.defaults = {name: getattr(arm.method, name) for name in self.space}
         cells = replace(tuning, arms=(arm,)).cells()
         keys = [stages_of(cell, tuning, device)["evaluation"].key for cell in cells]

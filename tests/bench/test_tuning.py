@@ -16,7 +16,6 @@ from bench import Choice, Method, Range, tuning
 from bench.contracts import Field
 from bench.errors import BenchError
 from bench.matrix import load_matrix, parse_matrix
-from bench.search_space import search_space_of
 from bench.tuning import Objective, Trial, Tuned, tune, tuning_seeds
 from bench.tuning.search import Search, open_storage
 from bench.tuning.writing import matrix_text, trials_frame, write_search
@@ -312,7 +311,7 @@ def test_arms_that_end_as_the_same_method_are_written_once(matrix: dict[str, Any
     first, second = (
         tuning.TunedArm(
             arm,
-            search_space_of(arm.method),
+            arm.method.tunable(),
             (trial(0, 0.0), dataclasses.replace(best, settings=own)),
             dataclasses.replace(best, settings=own),
         )
@@ -350,7 +349,7 @@ def space(**knobs: Range | Choice) -> Method:
 )
 def test_a_search_space_that_a_method_would_refuse_is_refused(knobs: dict[str, Range | Choice], told: str) -> None:
     with pytest.raises(BenchError) as refused:
-        search_space_of(space(**knobs))
+        space(**knobs).tunable()
     assert told in str(refused.value)
 
 
@@ -369,5 +368,5 @@ def test_ranges_are_ranges() -> None:
 def test_every_built_in_search_space_is_valid() -> None:
     from bench.plugins import methods
 
-    spaces = {name: search_space_of(cls()) for name, cls in methods().items()}
+    spaces = {name: cls().tunable() for name, cls in methods().items()}
     assert {"dpo", "lima", "reward_gradient"} <= {name for name, each in spaces.items() if each}
