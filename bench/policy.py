@@ -99,7 +99,8 @@ class ModelPolicy(Policy):
         """See `Policy.sample`. The caller's random state is left as it was."""
         import torch
 
-        from bench.sampling import generate, pad_left
+        from bench.padding import pad_left
+        from bench.sampling import generate
 
         encoded = encode_prompts(self.tokenizer, prompts)
         samples = Samples()

@@ -89,15 +89,14 @@ def text_scores(
     """`module`'s score of each completion; the module, which may be in training, is left as it is."""
     import torch
 
+    from bench.padding import pad_right
+
     rows = [[*head, *tail] for head, tail in encode_pairs(tokenizer, prompts, completions)]
     pad = module.config.pad_token_id
     scores: list[float] = []
     with torch.no_grad():
         for start in range(0, len(rows), batch_size):
-            batch = rows[start : start + batch_size]
-            longest = max(map(len, batch))
-            ids = torch.tensor([row + [pad] * (longest - len(row)) for row in batch])
-            mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in batch])
+            ids, mask = pad_right(rows[start : start + batch_size], pad)
             logits = module(input_ids=ids.to(module.device), attention_mask=mask.to(module.device)).logits
             scores += logits.squeeze(-1).float().tolist()
     return scores

@@ -7,12 +7,13 @@ whose room is known beforehand, so that nothing is copied at every token.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache, DynamicLayer
+
+from bench.padding import positions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -69,22 +70,13 @@ def draw(logprobs: Tensor) -> Tensor:
     return torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True).squeeze(-1)
 
 
-def pad_left(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
-    """Left-padded ids and their attention mask, each of shape (rows, longest)."""
-    longest = max(len(row) for row in rows)
-    ids = torch.tensor([[pad] * (longest - len(row)) + list(row) for row in rows])
-    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
-    return ids, mask
-
-
 class _Inputs:
     """What the model is called with: first the prompts, then token after token."""
 
     def __init__(self, model: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor, new: int) -> None:
         known = inspect.signature(model.forward).parameters
         self.mask = torch.cat([attention_mask, attention_mask.new_ones(len(input_ids), new)], 1)
-        # the position of a token is its place among those that are no padding
-        self.positions = (self.mask.cumsum(1) - 1).clamp(min=0) if "position_ids" in known else None
+        self.positions = positions(self.mask) if "position_ids" in known else None
         self.always: dict[str, Any] = {"use_cache": True, "past_key_values": _cache(model, self.mask.shape[1])}
         if "logits_to_keep" in known:
             self.always["logits_to_keep"] = 1

@@ -122,12 +122,14 @@ def count_positions_from_the_first_token(model: PreTrainedModel) -> Any:
     """
     import inspect
 
+    from bench.padding import positions
+
     named = "position_ids" in inspect.signature(type(model).forward).parameters
 
     def add_positions(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         mask = kwargs.get("attention_mask")
         if named and mask is not None and kwargs.get("position_ids") is None and kwargs.get("past_key_values") is None:
-            kwargs["position_ids"] = (mask.cumsum(1) - 1).clamp(min=0)
+            kwargs["position_ids"] = positions(mask)
         return args, kwargs
 
     return model.register_forward_pre_hook(add_positions, with_kwargs=True)

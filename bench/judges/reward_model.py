@@ -53,6 +53,7 @@ def _classify(path: Path, prompts: list[Prompt], completions: list[Completion]) 
     from transformers import AutoModelForSequenceClassification
 
     from bench.models import context_length, load_tokenizer
+    from bench.padding import pad_right
 
     try:
         tokenizer = load_tokenizer(path)
@@ -72,9 +73,7 @@ def _classify(path: Path, prompts: list[Prompt], completions: list[Completion]) 
     with torch.no_grad():
         for start in range(0, len(order), BATCH):
             batch = order[start : start + BATCH]
-            width = max(len(rows[i]) for i in batch)
-            ids = torch.tensor([rows[i] + [pad] * (width - len(rows[i])) for i in batch])
-            mask = torch.tensor([[1] * len(rows[i]) + [0] * (width - len(rows[i])) for i in batch])
+            ids, mask = pad_right([rows[i] for i in batch], pad)
             logits = model(input_ids=ids, attention_mask=mask).logits.double()
             reward = logits[:, 0] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]
             for i, score in zip(batch, reward.tolist(), strict=True):

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from bench.padding import pad_right
+
 
 class Batch(NamedTuple):
     """A batch of completions, B rows of at most L tokens.
@@ -50,15 +52,15 @@ def completion_logits(
     order = sorted(range(len(wholes)), key=lambda row: len(wholes[row]))  # little padding
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
-        ids, attention = _pad_right([wholes[row] for row in rows])
-        tokens, mask = _pad_right([completion_ids[row] for row in rows])
+        ids, attention = pad_right([wholes[row] for row in rows], 0)
+        tokens, mask = pad_right([completion_ids[row] for row in rows], 0)
         # the token at position t is predicted at t − 1; behind the end, where any index will do, rows are
         # masked
         first = torch.tensor([[len(prompt_ids[row]) - 1] for row in rows])
         places = (first + torch.arange(tokens.shape[1])).clamp(max=ids.shape[1] - 1)
-        logits = model(input_ids=ids.to(model.device), attention_mask=attention.long().to(model.device)).logits
+        logits = model(input_ids=ids.to(model.device), attention_mask=attention.to(model.device)).logits
         picked = logits[torch.arange(len(rows))[:, None].to(model.device), places.to(model.device)]
-        yield Batch(rows, picked.float(), tokens.to(model.device), mask.to(model.device))
+        yield Batch(rows, picked.float(), tokens.to(model.device), mask.bool().to(model.device))
 
 
 def token_logprobs(logits: Tensor, tokens: Tensor) -> Tensor:
@@ -69,10 +71,3 @@ def token_logprobs(logits: Tensor, tokens: Tensor) -> Tensor:
 def at_tokens(values: Tensor, tokens: Tensor) -> Tensor:
     """The entry of each token: values (…, vocabulary), tokens (…) → (…)."""
     return values.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
-
-
-def _pad_right(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    longest = max(map(len, rows))
-    ids = torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows])
-    lengths = torch.tensor([[len(row)] for row in rows])
-    return ids, torch.arange(longest) < lengths

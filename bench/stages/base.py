@@ -11,6 +11,7 @@ from transformers import Trainer, TrainingArguments
 
 from bench.encoding import windows
 from bench.models import bpe_tokenizer, load_tokenizer, tiny_model, word_tokenizer
+from bench.padding import pad_right
 from bench.settings import TinyModel
 from bench.stages.job import POINTER, Job
 from bench.training import FiniteCallback, ProgressCallback, training_arguments
@@ -35,12 +36,8 @@ def pretrain(job: Job, settings: TinyModel) -> dict[str, Any]:
     model = tiny_model(settings, tokenizer, job.seed)
 
     def collate(batch: Sequence[list[int]]) -> dict[str, torch.Tensor]:
-        longest = max(map(len, batch))
-        pad = tokenizer.pad_token_id
-        ids = torch.tensor([row + [pad] * (longest - len(row)) for row in batch])
-        lengths = torch.tensor([len(row) for row in batch]).unsqueeze(1)
-        mask = torch.arange(longest).unsqueeze(0) < lengths
-        return {"input_ids": ids, "attention_mask": mask.long(), "labels": ids.masked_fill(~mask, -100)}
+        ids, mask = pad_right(batch, tokenizer.pad_token_id)
+        return {"input_ids": ids, "attention_mask": mask, "labels": ids.masked_fill(mask == 0, -100)}
 
     arguments = TrainingArguments(
         **training_arguments(job.scratch, job.seed, job.device),

@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments
 from bench import Workbench
 from bench.contracts import Completion, Prompt
 from bench.encoding import encode_pairs
+from bench.padding import pad_right
 
 TokenPair: TypeAlias = tuple[list[int], list[int]]
 """The token ids of a prompt and of its completion, EOS included."""
@@ -74,14 +75,12 @@ def collate(groups: Sequence[Group], pad: int) -> dict[str, Tensor]:
     """
     pairs = [pair for group in groups for pair in group.completions]
     passed_over = [each for group in groups for each in group.passed_over or [set()] * len(group.completions)]
-    longest = max(len(head) + len(tail) for head, tail in pairs)
-    ids = torch.full((len(pairs), longest), pad)
-    attention, completion = torch.zeros(2, len(pairs), longest, dtype=torch.long)
-    for row, ((head, tail), passed) in enumerate(zip(pairs, passed_over, strict=True)):
-        whole = len(head) + len(tail)
-        ids[row, :whole] = torch.tensor([*head, *tail])
-        attention[row, :whole] = 1
-        completion[row, len(head) : whole] = torch.tensor([token not in passed for token in tail])
+    ids, attention = pad_right([[*head, *tail] for head, tail in pairs], pad)
+    counts = [
+        [0] * len(head) + [token not in passed for token in tail]
+        for (head, tail), passed in zip(pairs, passed_over, strict=True)
+    ]
+    completion, _ = pad_right(counts, 0)
     return {
         "input_ids": ids,
         "attention_mask": attention,

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
 
 from bench.encoding import encode_pairs
+from bench.padding import pad_right
 from bench.training import FiniteCallback
 
 if TYPE_CHECKING:
@@ -73,13 +74,8 @@ def train_on_ratings(
     rows = [([*head, *tail], score) for (head, tail), score in zip(pairs, scores.tolist(), strict=True)]
 
     def collate(batch: list[tuple[list[int], int]]) -> dict[str, Tensor]:
-        longest = max(len(ids) for ids, _ in batch)
-        pad = tokenizer.pad_token_id
-        return {
-            "input_ids": torch.tensor([ids + [pad] * (longest - len(ids)) for ids, _ in batch]),
-            "attention_mask": torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids, _ in batch]),
-            "labels": torch.tensor([score for _, score in batch]),
-        }
+        ids, mask = pad_right([row for row, _ in batch], tokenizer.pad_token_id)
+        return {"input_ids": ids, "attention_mask": mask, "labels": torch.tensor([score for _, score in batch])}
 
     trainer = Trainer(
         CORAL(module, starting_thresholds(scores)),

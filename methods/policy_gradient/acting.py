@@ -15,7 +15,8 @@ from torch import Tensor
 from bench.contracts import Completion, Prompt
 from bench.encoding import decode_completions, encode_prompts
 from bench.errors import Diverged
-from bench.sampling import generate, pad_left
+from bench.padding import pad_left
+from bench.sampling import generate
 from methods.policy_gradient.actor_critic import ActorCritic, forward_completion, pick
 from methods.policy_gradient.advantages import baseline, explained_variance, gae, whiten
 from methods.policy_gradient.constraint import adapted_kl_weight, adapted_step_kl_weight
@@ -122,11 +123,9 @@ class Actor:
             rewards = penalised(rewards, log_ratio, mask, self.adapted.kl_weight, args.kl_level)
         advantages, values, returns = self._advantages(rewards, values, mask)
         if number >= args.critic_warmup:  # before, the policy stands still
-            self._adapt(number, figures.get("kl"))
-        rollouts = Rollouts(input_ids, starts, completion_ids, mask, logprobs, values, advantages, returns)
-        if reference is not None and args.kl_in == "loss":
-            rollouts.reference = reference
-        return rollouts
+            self._adapt(figures.get("kl"))
+        kept_reference = reference if args.kl_in == "loss" and args.kl_level == "sequence" else None
+        return Rollouts(input_ids, starts, completion_ids, mask, logprobs, values, advantages, returns, kept_reference)
 
     def _next_prompts(self, number: int, size: int) -> tuple[list[Prompt], list[list[int]]]:
         asked = size // self.args.samples_per_prompt
@@ -204,7 +203,7 @@ class Actor:
             advantages = advantages.clamp(-args.advantage_clip, args.advantage_clip)
         return advantages, values, returns
 
-    def _adapt(self, number: int, kl: Tensor | None) -> None:
+    def _adapt(self, kl: Tensor | None) -> None:
         """Set the weights for what comes, by this batch's KL to the reference and the last updates' KL."""
         args, adapted = self.args, self.adapted
         if args.kl_target is not None and kl is not None:

@@ -15,12 +15,12 @@ import torch
 from safetensors.torch import load_model, save_model
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, TensorDataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback
 
 from bench.encoding import windows
 from bench.models import context_length
+from bench.padding import pad_right
 from methods.policy_gradient.acting import Actor, Adapted, PrefixReward, Reward
 from methods.policy_gradient.actor_critic import ActorCritic, Pass, forward_completion, pick, text_nll
 from methods.policy_gradient.config import PolicyGradientConfig
@@ -187,10 +187,8 @@ class PolicyGradientTrainer(Trainer):
         tokens = self._sum(torch.tensor(sum(len(text) - 1 for text in texts), device=device))
         size = self.args.train_batch_size
         for i, batch in enumerate(batches):
-            part = [torch.tensor(text, device=device) for text in texts[i * size : (i + 1) * size]]
-            ids = pad_sequence(part, batch_first=True, padding_value=self.processing_class.pad_token_id)
-            mask = pad_sequence([torch.ones_like(text) for text in part], batch_first=True)
-            batch["corpus"] = (ids, mask, tokens)
+            ids, mask = pad_right(texts[i * size : (i + 1) * size], self.processing_class.pad_token_id)
+            batch["corpus"] = (ids.to(device), mask.to(device), tokens)
             self.state.num_input_tokens_seen += int(mask.sum())
 
     # -- learning ----------------------------------------------------------------------------------------------------

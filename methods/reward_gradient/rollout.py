@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from bench.errors import BenchError
+from bench.padding import positions
 from methods.reward_gradient.relaxation import survival
 
 Relaxation: TypeAlias = Callable[[Tensor], Tensor]
@@ -68,7 +69,7 @@ def _takes_positions(forward: Callable[..., Any]) -> bool:
 def _forward(model: Any, attention_mask: Tensor, new: int, **inputs: Any) -> Any:
     """A forward pass over the last `new` columns of `attention_mask`, at the positions that it implies."""
     if _takes_positions(type(model).forward):
-        inputs["position_ids"] = (attention_mask.cumsum(1) - 1).clamp(min=0)[:, -new:]
+        inputs["position_ids"] = positions(attention_mask)[:, -new:]
     return model(attention_mask=attention_mask, **inputs)
 
 

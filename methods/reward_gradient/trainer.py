@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback, TrainingArguments
 
 from bench.encoding import encode_pairs, encode_prompts
-from bench.sampling import pad_left
+from bench.padding import pad_left, pad_right
 from methods.reward_gradient import objective
 from methods.reward_gradient.relaxation import Anneal, Estimator, annealed, relax
 from methods.reward_gradient.rollout import Rollout, check_shared_vocabulary, force, write
@@ -139,9 +139,3 @@ class RewardGradientTrainer(Trainer):
             logs["num_tokens"] = self.state.num_input_tokens_seen
             self._logged = {}
         super().log(logs, start_time)
-
-
-def pad_right(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
-    """Right-padded ids and their mask, each of shape (rows, longest)."""
-    ids, mask = pad_left([row[::-1] for row in rows], pad)
-    return ids.flip(1), mask.flip(1)
