@@ -12,7 +12,7 @@ from rich.console import Console
 from bench.analysis.loading import RunFrames
 from bench.analysis.paired import by_seed, held_against
 from bench.analysis.statistics import Equivalence, Interval, equivalence_test, holm
-from bench.analysis.tables import interval_text, latex, markdown, print_frame, wide_console
+from bench.analysis.tables import Section, interval_text, print_frame, wide_console, write_sections
 from bench.errors import BenchError, nearest
 from bench.measures import MEASURES
 
@@ -104,10 +104,9 @@ def write_equivalences(
     run: RunFrames, against: str, margins: Mapping[str, float], directory: str | Path, console: Console | None = None
 ) -> list[Path]:
     """Print the verdicts, and write ``equivalence.md``, ``.tex`` and ``.csv`` (plain numbers)."""
-    console, directory = console or wide_console(), Path(directory)
+    console = console or wide_console()
     found = equivalences(run, against, margins)
-    directory.mkdir(parents=True, exist_ok=True)
-    parts, tex = [], []
+    sections = []
     for task, model, _ in run.groups():
         frame = equivalence_table(found, task, model)
         if frame.empty:
@@ -115,16 +114,8 @@ def write_equivalences(
         title, note = f"{task} · {model}: equivalence to {against}, paired by seed", _note(len(frame))
         print_frame(title, frame, console)
         console.print(note, style="dim", markup=False, highlight=False)
-        tex.append(latex(title, frame, [note]))
-        parts += [f"## {title}", markdown(frame), f"- {note}"]
-    texts = {
-        "equivalence.md": "\n\n".join(parts) + "\n",
-        "equivalence.tex": "\n".join(tex) + "\n",
-        "equivalence.csv": found.to_csv(index=False, lineterminator="\n"),
-    }
-    for name, text in texts.items():
-        (directory / name).write_text(text, encoding="utf-8")
-    return [directory / name for name in texts]
+        sections.append(Section(title, frame, [note]))
+    return write_sections(directory, "equivalence", sections, {"equivalence": found})
 
 
 def _known(run: RunFrames, margins: Mapping[str, float]) -> None:

@@ -16,7 +16,7 @@ from rich.console import Console
 from bench.analysis.frontier import by_cell, by_method
 from bench.analysis.loading import RunFrames
 from bench.analysis.statistics import Interval, holm, paired_difference
-from bench.analysis.tables import interval_text, latex, markdown, print_frame, wide_console
+from bench.analysis.tables import Section, interval_text, print_frame, wide_console, write_sections
 from bench.errors import BenchError, nearest
 from bench.measures import MEASURES
 
@@ -101,10 +101,9 @@ def paired_table(differences: pd.DataFrame, task: str, model: str) -> pd.DataFra
 
 def write_paired(run: RunFrames, against: str, directory: str | Path, console: Console | None = None) -> list[Path]:
     """Print the differences, and write ``paired.md``, ``.tex`` and ``.csv``, and ``frontier.csv`` (by method)."""
-    console, directory = console or wide_console(), Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
+    console = console or wide_console()
     differences = paired_differences(run, against)
-    parts, tex = [], []
+    sections = []
     for task, model, _ in run.groups():
         frame = paired_table(differences, task, model)
         if frame.empty:
@@ -113,17 +112,8 @@ def write_paired(run: RunFrames, against: str, directory: str | Path, console: C
         title, note = f"{task} · {model}: difference to {against}, paired by seed", _note(tests)
         print_frame(title, frame, console)
         console.print(note, style="dim", markup=False, highlight=False)
-        tex.append(latex(title, frame, [note]))
-        parts += [f"## {title}", markdown(frame), f"- {note}"]
-    texts = {
-        "paired.md": "\n\n".join(parts) + "\n",
-        "paired.tex": "\n".join(tex) + "\n",
-        "paired.csv": differences.to_csv(index=False, lineterminator="\n"),
-        "frontier.csv": by_method(run).to_csv(index=False, lineterminator="\n"),
-    }
-    for name, text in texts.items():
-        (directory / name).write_text(text, encoding="utf-8")
-    return [directory / name for name in texts]
+        sections.append(Section(title, frame, [note]))
+    return write_sections(directory, "paired", sections, {"paired": differences, "frontier": by_method(run)})
 
 
 def _note(tests: int) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -174,22 +174,43 @@ def render_terminal(run: RunFrames, console: Console | None = None) -> None:
 
 def write_tables(run: RunFrames, directory: str | Path) -> list[Path]:
     """Write ``table.md``, ``table.tex`` (booktabs) and ``table.csv`` (`summarise`: plain numbers)."""
+    sections = [Section(f"{task} · {model}", frame, notes(run, task, model)) for task, model, frame in _parts(run)]
+    return write_sections(directory, "table", sections, {"table": summarise(run)}, pending_note(run))
+
+
+class Section(NamedTuple):
+    """One table of a file: its title, the texts in it, and the notes beneath it."""
+
+    title: str
+    frame: pd.DataFrame
+    notes: list[str]
+
+
+def write_sections(
+    directory: str | Path,
+    name: str,
+    sections: Sequence[Section],
+    plain: Mapping[str, pd.DataFrame],
+    remarks: Sequence[str] = (),
+) -> list[Path]:
+    """Write ``<name>.md``, ``<name>.tex`` (booktabs), and each of `plain` as ``<its name>.csv``; returns the files.
+
+    remarks: said at the end, in LaTeX as comments.
+    """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    parts, tex = [], []
-    for task, model, frame in _parts(run):
-        lines = notes(run, task, model)
-        parts += [f"## {task} · {model}", markdown(frame), "\n".join(f"- {line}" for line in lines)]
-        tex.append(latex(f"{task} · {model}", frame, lines))
-    pending = pending_note(run)
+    parts: list[str] = []
+    for title, frame, lines in sections:
+        parts += [f"## {title}", markdown(frame), "\n".join(f"- {line}" for line in lines)]
+    tex = [latex(*section) for section in sections]
     texts = {
-        "table.md": "\n\n".join([*parts, *pending]) + "\n",
-        "table.tex": "\n".join([*tex, *(f"% {line}" for line in pending)]) + "\n",
-        "table.csv": summarise(run).to_csv(index=False, lineterminator="\n"),
+        f"{name}.md": "\n\n".join([*parts, *remarks]) + "\n",
+        f"{name}.tex": "\n".join([*tex, *(f"% {line}" for line in remarks)]) + "\n",
+        **{f"{each}.csv": frame.to_csv(index=False, lineterminator="\n") for each, frame in plain.items()},
     }
-    for name, text in texts.items():
-        (directory / name).write_text(text, encoding="utf-8")
-    return [directory / name for name in texts]
+    for file, text in texts.items():
+        (directory / file).write_text(text, encoding="utf-8")
+    return [directory / file for file in texts]
 
 
 def _parts(run: RunFrames) -> Iterator[tuple[str, str, pd.DataFrame]]:

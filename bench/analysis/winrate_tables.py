@@ -14,7 +14,7 @@ from rich.console import Console
 from bench.analysis.comparisons import REFERENCE, Comparisons, comparisons
 from bench.analysis.loading import RunFrames
 from bench.analysis.statistics import Interval
-from bench.analysis.tables import interval_text, latex, markdown, print_frame, wide_console
+from bench.analysis.tables import Section, interval_text, print_frame, wide_console, write_sections
 from bench.analysis.winrates import intransitive, ratings, win_rates
 
 
@@ -109,26 +109,15 @@ def render_win_rates(run: RunFrames, console: Console | None = None) -> None:
 
 def write_win_rates(run: RunFrames, directory: str | Path) -> list[Path]:
     """Write ``winrates.md``, ``winrates.tex``, ``winrates.csv`` and ``ratings.csv`` (plain numbers)."""
-    directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    parts, tex, rates, rated = [], [], [], []
-    for each in tournaments(run):
-        title, frame, lines = f"{each.task} · {each.model}: win rates", table_of(each), list(notes_on(each))
-        parts += [f"## {title}", markdown(frame), "\n".join(f"- {line}" for line in lines)]
-        tex.append(latex(title, frame, lines))
-        rates.append(each.rates)
-        rated.append(each.ratings.assign(task=each.task, model=each.model))
-    if not rates:
+    played = tournaments(run)
+    if not played:
         return []
-    texts = {
-        "winrates.md": "\n\n".join(parts) + "\n",
-        "winrates.tex": "\n".join(tex) + "\n",
-        "winrates.csv": pd.concat(rates).to_csv(index=False, lineterminator="\n"),
-        "ratings.csv": pd.concat(rated).to_csv(index=False, lineterminator="\n"),
-    }
-    for name, text in texts.items():
-        (directory / name).write_text(text, encoding="utf-8")
-    return [directory / name for name in texts]
+    sections = [
+        Section(f"{each.task} · {each.model}: win rates", table_of(each), list(notes_on(each))) for each in played
+    ]
+    rates = pd.concat([each.rates for each in played])
+    ratings = pd.concat([each.ratings.assign(task=each.task, model=each.model) for each in played])
+    return write_sections(directory, "winrates", sections, {"winrates": rates, "ratings": ratings})
 
 
 def _cell(pair: pd.Series) -> str:
