@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from bench.contracts import Field
-from methods.policy_gradient.method import PolicyGradient
+from methods.policy_gradient.method import PolicyGradient, changed
 
 
 class A2C(PolicyGradient):
@@ -13,10 +12,10 @@ class A2C(PolicyGradient):
 
     name: ClassVar[str] = "a2c"
 
-    normalise_advantages: bool = Field(False, description="whiten advantages over each batch of completions")
-    epochs: int = Field(1, ge=1, description="passes over each batch")
-    minibatches: int = Field(1, ge=1, description="updates per pass; divides `rollouts`")
-    learning_rate: float = Field(1e-3, gt=0, le=10, description="peak of the policy's; linear decay")
-    importance_sampling: bool = Field(False, description="weigh tokens by π / π_old")
-    clip_range: float | None = Field(None, gt=0, description="ε of the clipped surrogate; none for no clipping")
-    entropy_weight: float = Field(0.01, ge=0, description="bonus per nat of entropy, token mean")
+    normalise_advantages: bool = changed("normalise_advantages", False)
+    epochs: int = changed("epochs", 1)
+    minibatches: int = changed("minibatches", 1)
+    learning_rate: float = changed("learning_rate", 1e-3)
+    importance_sampling: bool = changed("importance_sampling", False)
+    clip_range: float | None = changed("clip_range", None)
+    entropy_weight: float = changed("entropy_weight", 0.01)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from bench.contracts import Field
-from methods.policy_gradient.method import PolicyGradient
+from methods.policy_gradient.method import Critic, PolicyGradient, changed
 
 
 class PPOMax(PolicyGradient):
@@ -20,18 +17,14 @@ class PPOMax(PolicyGradient):
     normalised or clipped, ptx is off, the KL weight is 0.01 and λ is 0.95.
     """
 
-    reward_normalisation: bool = Field(True, description="as scaling, and take their mean off")
-    reward_clip: float | None = Field(0.8, gt=0, description="most that a score counts, either way")
-    kl_weight: float = Field(0.05, ge=0, description="reward lost per nat of log π/π0; 0: no reference at all")
-    gae_lambda: float = Field(0.9, ge=0, le=1, description="λ of generalised advantage estimation")
-    normalise_advantages: bool = Field(False, description="whiten advantages over each batch of completions")
-    ptx_weight: float = Field(0.1, ge=0, description="weight of the language-model loss on pre-training texts (γ)")
-    critic: Literal["value_head", "separate"] = Field(
-        "separate", description="a linear head on the policy, or a model of its own"
-    )
-    critic_learning_rate: float = Field(1e-3, gt=0, le=1, description="peak of the critic or value head (AdamW)")
-    critic_warmup: int = Field(
-        5, ge=0, description="batches of completions that train the critic alone, before `steps`"
-    )
-    value_clip_range: float | None = Field(0.2, gt=0, description="ε of value clipping, in units of reward")
-    value_weight: float = Field(1.0, ge=0, description="weight of the value loss beside the policy's")
+    reward_normalisation: bool = changed("reward_normalisation", True)
+    reward_clip: float | None = changed("reward_clip", 0.8)
+    kl_weight: float = changed("kl_weight", 0.05)
+    gae_lambda: float = changed("gae_lambda", 0.9)
+    normalise_advantages: bool = changed("normalise_advantages", False)
+    ptx_weight: float = changed("ptx_weight", 0.1)
+    critic: Critic = changed("critic", "separate")
+    critic_learning_rate: float = changed("critic_learning_rate", 1e-3)
+    critic_warmup: int = changed("critic_warmup", 5)
+    value_clip_range: float | None = changed("value_clip_range", 0.2)
+    value_weight: float = changed("value_weight", 1.0)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from bench.contracts import Field
 from bench.search_space import Range, SearchSpace
-from methods.policy_gradient.method import PolicyGradient
+from methods.policy_gradient.method import Optimiser, PolicyGradient, changed
 
 
 class TRPO(PolicyGradient):
@@ -20,7 +19,6 @@ class TRPO(PolicyGradient):
         "kl_weight": PolicyGradient.search_space["kl_weight"],
     }
 
-    optimiser: Literal["adamw", "sgd", "natural_gradient", "trpo"] = Field("trpo", description="of the policy")
-    epochs: int = Field(2, ge=1, description="passes over each batch")
-    minibatches: int = Field(1, ge=1, description="updates per pass; divides `rollouts`")
-    clip_range: float | None = Field(None, gt=0, description="ε of the clipped surrogate; none for no clipping")
+    optimiser: Optimiser = changed("optimiser", "trpo")
+    minibatches: int = changed("minibatches", 1)
+    clip_range: float | None = changed("clip_range", None)

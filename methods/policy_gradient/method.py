@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import model_validator
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from bench.policy import Policy
     from bench.workbench import Workbench
     from methods.policy_gradient.acting import Reward
+
+Baseline: TypeAlias = Literal["critic", "none", "batch", "leave_one_out"]
+Optimiser: TypeAlias = Literal["adamw", "sgd", "natural_gradient", "trpo"]
+Critic: TypeAlias = Literal["value_head", "separate"]
 
 LOGGED = 60  # points of the training log, at most
 
@@ -58,7 +62,7 @@ class PolicyGradient(Method):
     kl_target: float | None = Field(None, gt=0, description="nats per completion that the weight is adapted to reach")
     kl_gain: float = Field(0.1, gt=0, le=5, description="how fast the weight is adapted (K_β, per batch)")
     # advantages
-    baseline: Literal["critic", "none", "batch", "leave_one_out"] = Field(
+    baseline: Baseline = Field(
         "critic",
         description="what is taken off the return: V, nothing, or a mean over the batch or the prompt's others",
     )
@@ -67,7 +71,7 @@ class PolicyGradient(Method):
     normalise_advantages: bool = Field(True, description="whiten advantages over each batch of completions")
     advantage_clip: float | None = Field(None, gt=0, description="most that an advantage counts, either way")
     # policy update
-    optimiser: Literal["adamw", "sgd", "natural_gradient", "trpo"] = Field("adamw", description="of the policy")
+    optimiser: Optimiser = Field("adamw", description="of the policy")
     epochs: int = Field(2, ge=1, description="passes over each batch")
     minibatches: int = Field(2, ge=1, description="updates per pass; divides `rollouts`")
     learning_rate: float = Field(5e-4, gt=0, le=10, description="peak of the policy's; linear decay")
@@ -80,9 +84,7 @@ class PolicyGradient(Method):
     entropy_weight: float = Field(0.0, ge=0, description="bonus per nat of entropy, token mean")
     ptx_weight: float = Field(0.0, ge=0, description="weight of the language-model loss on pre-training texts (γ)")
     # critic
-    critic: Literal["value_head", "separate"] = Field(
-        "value_head", description="a linear head on the policy, or a model of its own"
-    )
+    critic: Critic = Field("value_head", description="a linear head on the policy, or a model of its own")
     critic_start: Literal["reward_model", "sft"] = Field("reward_model", description="where a separate critic starts")
     critic_learning_rate: float = Field(3e-3, gt=0, le=1, description="peak of the critic or value head (AdamW)")
     critic_warmup: int = Field(
@@ -190,3 +192,10 @@ class PolicyGradient(Method):
                 "max_completion_length": workbench.max_completion_tokens,
             }
         )
+
+
+def changed(name: str, default: Any) -> Any:
+    """The field `name` of `PolicyGradient` with another default, for a preset; bounds and description stay."""
+    field = copy.copy(PolicyGradient.model_fields[name])
+    field.default = default
+    return field
