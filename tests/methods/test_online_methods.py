@@ -5,7 +5,7 @@ import torch
 from pydantic import ValidationError
 from string_workbench import TOKENIZER, Uneven, logged, model, pad_is_eos, same, string_workbench
 
-from bench.sampling import pad_left
+from bench.padding import pad_left
 from methods.expert_iteration import ExpertIteration
 from methods.grpo import GRPO
 from methods.rloo import RLOO, count_positions_from_the_first_token

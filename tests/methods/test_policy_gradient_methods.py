@@ -10,6 +10,7 @@ from test_reward_optimising_methods import Films, reward_module, same, sft, work
 from methods.a2c import A2C
 from methods.natural_gradient import NaturalGradient
 from methods.online_labels import OnlineLabels
+from methods.policy_gradient.method import PolicyGradient
 from methods.ppo import PPO
 from methods.ppo_max import PPOMax
 from methods.ppo_penalty import PPOPenalty
@@ -57,6 +58,15 @@ def test_every_preset_trains_logs_and_leaves_what_is_shared_alone(tmp_path, kind
 def test_presets_are_ppo_with_other_settings():
     assert VPG(**PPO().model_dump()).model_dump() == PPO().model_dump()
     assert PPO(**TRPO().model_dump()).model_dump() == TRPO().model_dump()
+
+
+@pytest.mark.parametrize("kind", PRESETS)
+def test_a_preset_changes_defaults_and_neither_bounds_nor_descriptions(kind):
+    for name, field in PolicyGradient.model_fields.items():
+        own = kind.model_fields[name]
+        assert (own.description, own.metadata, own.annotation) == (field.description, field.metadata, field.annotation)
+    with pytest.raises(ValidationError, match="greater than or equal to 1"):
+        kind(epochs=0)
 
 
 def test_ppo_max_has_the_tricks_of_the_paper():

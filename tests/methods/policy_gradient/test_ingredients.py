@@ -6,12 +6,13 @@ import copy
 
 import pytest
 import torch
-from test_policy_gradient_trainer import critic_for, gpt2, same, tokenizer, train, trainer, weights
+from test_policy_gradient_trainer import same, train, trainer, weights
 from torch.optim import SGD
 
 from methods.policy_gradient.actor_critic import at_completion
 from methods.policy_gradient.constraint import sequence_kl_loss, token_kl
 from methods.policy_gradient.trust_region import TrustRegion, conjugate_gradient, flat
+from tests.small_models import classifier_for, gpt2, tokenizer
 
 ONE_UPDATE = {"num_mini_batches": 1, "num_ppo_epochs": 1}
 
@@ -201,7 +202,7 @@ def test_an_entropy_bonus_keeps_the_entropy_up(tmp_path):
 
 
 def test_while_the_critic_warms_up_the_policy_stands_still(tmp_path):
-    for critic in (None, critic_for(gpt2())):
+    for critic in (None, classifier_for(gpt2())):
         made = trainer(tmp_path, critic=critic, critic_warmup=2, max_steps=8)
         before = weights(made)
         made.train()

@@ -2,62 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 
 import pytest
 import torch
 from datasets import Dataset
-from transformers import (
-    AutoModelForCausalLM,
-    GPT2ForSequenceClassification,
-    LlamaConfig,
-    LlamaForCausalLM,
-    LlamaForSequenceClassification,
-)
+from transformers import AutoModelForCausalLM
 
 from bench.errors import Diverged
-from bench.models import tiny_model, word_tokenizer
-from bench.settings import TinyModel
 from methods.policy_gradient.config import PolicyGradientConfig
 from methods.policy_gradient.trainer import PolicyGradientTrainer
+from tests.small_models import classifier_for, gpt2, llama, tokenizer
 
-WORDS = ["good", "bad", "film", "plot", "a", "the", "not"]
 PROMPTS = ["the film", "a plot", "the bad bad film", "good", "not a good film", "the plot the plot", "a"]
-
-
-def tokenizer(pad_is_eos: bool = False):
-    made = word_tokenizer(WORDS)
-    if pad_is_eos:
-        made.pad_token = made.eos_token
-    return made
-
-
-def gpt2(seed: int = 0):
-    return tiny_model(TinyModel(layers=1, width=16, heads=2, context=64), tokenizer(), seed)
-
-
-def llama(seed: int = 0):
-    torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer()),
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        bos_token_id=None,
-        eos_token_id=1,
-        pad_token_id=0,
-    )
-    return LlamaForCausalLM(config)
-
-
-def critic_for(model, seed: int = 1):
-    config = copy.deepcopy(model.config)
-    config.num_labels = 1
-    torch.manual_seed(seed)
-    kinds = {"gpt2": GPT2ForSequenceClassification, "llama": LlamaForSequenceClassification}
-    return kinds[config.model_type](config)
 
 
 def count_good(prompts, completions):
@@ -120,7 +77,7 @@ def test_on_the_first_pass_the_ratio_is_one_and_the_gradient_is_reinforce_with_a
     made = trainer(
         tmp_path,
         model=model,
-        critic=critic_for(model) if separate else None,
+        critic=classifier_for(model) if separate else None,
         temperature=temperature,
         num_mini_batches=1,
         value_weight=0.0,
@@ -153,7 +110,7 @@ def test_on_the_first_pass_the_ratio_is_one_and_the_gradient_is_reinforce_with_a
 @pytest.mark.parametrize("separate", [False, True])
 def test_a_value_is_that_of_the_state_before_its_token(tmp_path, make, separate):
     model = make()
-    critic = critic_for(model) if separate else None
+    critic = classifier_for(model) if separate else None
     pair = trainer(tmp_path, model=model, critic=critic).model
     if not separate:
         torch.nn.init.normal_(pair.critic.weight)
@@ -174,7 +131,7 @@ def test_with_lambda_one_the_critic_is_to_predict_the_score_at_every_token(tmp_p
     scores = iter(range(16))
     made = trainer(
         tmp_path,
-        critic=critic_for(gpt2()),
+        critic=classifier_for(gpt2()),
         reward=lambda prompts, completions: [float(next(scores)) for _ in completions],
         gae_lambda=1.0,
         kl_weight=0.0,
@@ -189,7 +146,7 @@ def test_batch_8_and_batch_1_accumulated_8_times_are_the_same_training(tmp_path,
     def run(size, accumulation):
         return train(
             tmp_path,
-            critic=critic_for(gpt2()) if separate else None,
+            critic=classifier_for(gpt2()) if separate else None,
             per_device_train_batch_size=size,
             gradient_accumulation_steps=accumulation,
             optim="sgd",
@@ -208,7 +165,7 @@ def test_a_resumed_run_equals_one_that_never_stopped(tmp_path, separate, stop):
 
     def make():
         torch.manual_seed(9)  # must not matter
-        critic = critic_for(gpt2()) if separate else None
+        critic = classifier_for(gpt2()) if separate else None
         return trainer(tmp_path, critic=critic, max_steps=7, save_strategy="steps", save_steps=1)
 
     whole, resumed = make(), make()
@@ -315,7 +272,7 @@ def test_the_trained_model_is_refused_as_its_own_reference(tmp_path):
 def test_it_raises_a_reward_that_can_be_raised(tmp_path, separate):
     made = trainer(
         tmp_path,
-        critic=critic_for(gpt2()) if separate else None,
+        critic=classifier_for(gpt2()) if separate else None,
         per_device_train_batch_size=32,
         max_steps=80,
         kl_weight=0.0,

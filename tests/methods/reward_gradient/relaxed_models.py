@@ -1,4 +1,4 @@
-"""Models of a few thousand parameters, and a `RewardGradientTrainer` of them, for the tests beside this file."""
+"""Rewards and a `RewardGradientTrainer` of small models, for the tests beside this file."""
 
 from __future__ import annotations
 
@@ -6,57 +6,18 @@ import copy
 
 import torch
 from datasets import Dataset
-from transformers import (
-    GPT2ForSequenceClassification,
-    LlamaConfig,
-    LlamaForCausalLM,
-    LlamaForSequenceClassification,
-    TrainingArguments,
-)
+from transformers import TrainingArguments
 
-from bench.models import tiny_model, word_tokenizer
-from bench.sampling import pad_left
-from bench.settings import TinyModel
+from bench.padding import pad_left
 from methods.reward_gradient.trainer import RewardGradientTrainer
+from tests.small_models import classifier_for, tokenizer
 
-WORDS = ["good", "bad", "film", "plot", "a", "the", "not"]
 PROMPTS = ["the film", "a plot", "the bad bad film", "good"]
 COMPLETIONS = [" good", " bad film", " not a good film not a good film", ""]
 
 
-def tokenizer(pad_is_eos: bool = False):
-    made = word_tokenizer(WORDS)
-    if pad_is_eos:
-        made.pad_token = made.eos_token
-    return made
-
-
-def gpt2(seed: int = 0, pad_is_eos: bool = False):
-    settings = TinyModel(layers=1, width=16, heads=2, context=64)
-    return tiny_model(settings, tokenizer(pad_is_eos), seed).eval()
-
-
-def llama(seed: int = 0, pad_is_eos: bool = False):
-    torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer()),
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        bos_token_id=None,
-        eos_token_id=1,
-        pad_token_id=1 if pad_is_eos else 0,
-    )
-    return LlamaForCausalLM(config).eval()
-
-
 def reward_for(model, seed: int = 1):
-    config = copy.deepcopy(model.config)
-    config.num_labels = 1
-    torch.manual_seed(seed)
-    kinds = {"gpt2": GPT2ForSequenceClassification, "llama": LlamaForSequenceClassification}
-    module = kinds[config.model_type](config)
+    module = classifier_for(model, seed)
     torch.nn.init.normal_(module.score.weight)
     return module.eval().requires_grad_(False)
 

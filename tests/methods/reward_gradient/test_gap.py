@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from relaxed_models import PROMPTS, gpt2, reward_for, tokenizer, trainer
+from relaxed_models import PROMPTS, reward_for, trainer
 
 from bench.policy import ModelPolicy
 from bench.reward import RewardModel
 from methods.reward_gradient import objective
 from methods.reward_gradient.gap import RelaxationGap
+from tests.small_models import gpt2, tokenizer
 
 
 def gap_of(made, points=3):
