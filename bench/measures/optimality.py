@@ -67,9 +67,10 @@ def kl_to_optimal(
 def reward_slope(
     exact_logp: ArrayLike, exact_reference_logp: ArrayLike, exact_gold: ArrayLike, exact_prompt: ArrayLike
 ) -> float:
-    """Slope of log π(y) − log π0(y) on gold over all completions of a prompt, weighted by π0; averaged over the prompts.
+    """Slope of log π(y) − log π0(y) on gold over all completions of a prompt, weighted by π0.
 
-    Least squares. 1/β for π*_β ∝ π0 exp(gold/β), 0 for π0. Trap: NaN where π rules out what π0 does not.
+    Least squares, averaged over the prompts. 1/β for π*_β ∝ π0 exp(gold/β), 0 for π0. Trap: NaN where π rules out what
+    π0 does not.
     """
     columns = (numbers(each, "log-probabilities", infinite=True) for each in (exact_logp, exact_reference_logp))
     slopes = []
