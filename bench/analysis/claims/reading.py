@@ -26,7 +26,7 @@ Group: TypeAlias = str | list[str]
 _ARMS = {"difference": 2, "equivalence": 2, "spread": 2, "level": 1}
 
 
-class Test(Settings):
+class ClaimTest(Settings):
     """One comparison. See `bench.analysis.claims.testing` for what each kind computes."""
 
     test: Kind = Field(description="what is computed")
@@ -43,7 +43,7 @@ class Test(Settings):
     also: bool = Field(False, description="reported, and not deciding")
 
     @model_validator(mode="after")
-    def _complete(self) -> Test:
+    def _complete(self) -> ClaimTest:
         wanted = _ARMS.get(self.test)
         if wanted and len(self.arms) != wanted:
             raise ValueError(f"test {self.test} takes {wanted} arm{'s' * (wanted > 1)}, not {len(self.arms)}")
@@ -71,7 +71,7 @@ class Claim(Settings):
     published: str | None = Field(None, description="figures that others measured, with their source")
     needs: str | None = Field(None, description="why it cannot be tested here")
     seeds: int = Field(10, ge=2, description="the fewest that a verdict rests on")
-    tests: list[Test] = Field([], description="what is compared")
+    tests: list[ClaimTest] = Field([], description="what is compared")
 
     @model_validator(mode="after")
     def _testable(self) -> Claim:
