@@ -1,0 +1,181 @@
+"""Where each arm ends: reward, perplexity and diversity over KL, and reward over what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bench.analysis.plots.panel import Panel, known
+from bench.analysis.plots.style import GREY, WIDTH, bars, frame, kl_scale, long_scale, title
+from bench.analysis.statistics import mean_interval
+
+
+@dataclass
+class Drawn:
+    """What was drawn: the means and paths, for the frame, and the arms with their handles, for the legend."""
+
+    x: list[float] = field(default_factory=list)
+    y: list[float] = field(default_factory=list)
+    arms: dict[str, Line2D] = field(default_factory=dict)
+    notes: dict[str, Line2D] = field(default_factory=dict)
+
+
+def reward_kl(panel: Panel) -> Figure | str:
+    """What is really wanted over KL: a path per seed while training, where each arm ends, and the exact optimum."""
+    if panel.judge is None:
+        return "no gold reward and no judge"
+    figure = Figure(figsize=(WIDTH, 4.2))
+    drawn = reward_over_kl(panel, figure.add_subplot())
+    if not drawn.arms:
+        return "no arm has both KL and reward"
+    title(figure, panel.title("What reward costs in KL"))
+    _legend(figure, panel, [drawn])
+    return figure
+
+
+def reward_over_kl(panel: Panel, axes: Axes) -> Drawn:
+    """The axes of `reward_kl`; where completions can be listed, with the best reward that each KL can have."""
+    column, label = panel.judge or ("gold", "gold reward")
+    drawn = Drawn()
+    paths(panel, axes, column, drawn)
+    ends(panel, axes, "kl", column, drawn)
+    for kl, best in optima(panel) if column == "gold" else ():
+        axes.plot(kl, best, color="black", lw=1, zorder=2)
+        drawn.y += best.tolist()
+        drawn.notes["optimum"] = Line2D([], [], color="black", lw=1, label="exact optimum at\neach KL, per π0")
+    frame(axes, drawn.y)
+    kl_scale(axes, max(drawn.x, default=0))
+    axes.set_ylabel(f"{label}, mean")
+    return drawn
+
+
+def optima(panel: Panel) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The frontier that no policy can pass, exact, for every π0: KL (nats) and the reward of the best policy.
+
+    Every cell tells one point of it: its own exact KL, and its own exact gold with what it lacks of the best.
+    """
+    names = ["exact_kl", "exact_gold", "optimality_gap"]
+    if not all(known(panel.records, name) for name in [*names, "reference_gold"]):
+        return
+    rows = panel.records.dropna(subset=names)
+    # another π0 has another frontier: another seed's, or one that was trained on something else
+    for _, own in rows.groupby(["seed", "reference_gold"], sort=False):
+        points = own.sort_values("exact_kl")
+        yield points["exact_kl"].to_numpy(), (points["exact_gold"] + points["optimality_gap"]).to_numpy()
+
+
+def perplexity(panel: Panel) -> Figure | str:
+    """Both perplexities over KL: what alignment costs in modelling text, and how odd the policy's own text is."""
+    columns = {
+        "perplexity_reference": "perplexity of π on\nheld-out reference text",
+        "perplexity_samples": "perplexity of π0 on\nπ's samples",
+    }
+    return _over_kl(panel, columns, "Perplexity: of π on others' text, and of π0 on π's", log=True)
+
+
+def diversity(panel: Panel) -> Figure | str:
+    """Entropy and the variety of samples over KL: does the policy collapse onto a few texts?"""
+    columns = {
+        "entropy": "entropy, nats per token",
+        "unique": "share of samples\nthat are unique",
+        "distinct_2": "distinct-2",
+        "self_bleu": "self-BLEU\n(high: samples alike)",
+    }
+    return _over_kl(panel, columns, "Entropy and diversity of samples", log=False)
+
+
+def cost(panel: Panel) -> Figure | str:
+    """What is really wanted over seconds of training; what a method pays when it samples is not among them."""
+    if panel.judge is None:
+        return "no gold reward and no judge"
+    column, label = panel.judge
+    figure = Figure(figsize=(WIDTH, 4.0))
+    axes = figure.add_subplot()
+    drawn = Drawn()
+    ends(panel, axes, "cost_seconds_training", column, drawn)
+    if not drawn.arms:
+        return "no arm has both seconds of training and reward"
+    long_scale(axes, max(drawn.x))
+    frame(axes, drawn.y)
+    words = "seconds of training, without the stages that arms share"
+    axes.set(xlabel=f"{words}\n(logarithmic beyond 1)", ylabel=f"{label}, mean")
+    title(figure, panel.title("What reward costs in time"))
+    _legend(figure, panel, [drawn])
+    return figure
+
+
+def paths(panel: Panel, axes: Axes, column: str, drawn: Drawn) -> None:
+    """A thin line per seed over KL, where training curves have the column."""
+    for arm in panel.chosen:
+        for curve in panel.curves(arm, "kl", column):
+            axes.plot(curve["kl"], curve[column], color=panel.style(arm)["color"], lw=0.9, alpha=0.35, zorder=1)
+            drawn.x.append(float(curve["kl"].max()))
+            drawn.y += curve[column].tolist()
+            drawn.notes["path"] = Line2D([], [], color=GREY, lw=0.9, alpha=0.5, label="path of one seed")
+
+
+def ends(panel: Panel, axes: Axes, x: str, y: str, drawn: Drawn) -> None:
+    """Each arm's mean, with intervals both ways; the arms that are not chosen are grey dots behind."""
+    for arm in (*panel.others, *panel.chosen):
+        cells = panel.cells[arm]
+        bound = x == "kl" and not known(cells, "kl")
+        column = "kl_bound" if bound else x
+        if not (known(cells, column) and known(cells, y)):
+            continue
+        if arm not in panel.chosen:
+            here = float(cells[column].mean()), float(cells[y].mean())
+            axes.plot(*here, "o", ms=3, color="#BDBDBD", zorder=0.5)
+            drawn.notes["others"] = Line2D([], [], marker="o", ms=3, color="#BDBDBD", ls="", label="other arms")
+        else:
+            across, up = mean_interval(cells[column]), mean_interval(cells[y])
+            here = across.mean, up.mean
+            lengths = {"xerr": bars(across, 0), "yerr": bars(up)}
+            axes.errorbar(*here, **lengths, ms=6, lw=1, capsize=2, zorder=3, **panel.point(arm, bound))
+            drawn.arms[arm] = panel.handle(arm, hollow=bound)
+            if bound:
+                label = "hollow: upper\nbound of KL"
+                drawn.notes["bound"] = Line2D([], [], marker="o", color=GREY, mfc="white", ls="", label=label)
+        drawn.x.append(here[0])
+        drawn.y.append(here[1])
+
+
+def _over_kl(panel: Panel, columns: dict[str, str], text: str, log: bool) -> Figure | str:
+    """One axes for each column that is known, over KL."""
+    shown = [column for column in columns if known(panel.records, column)]
+    if not shown or not known(panel.records, "kl"):
+        return f"no arm has KL and any of {', '.join(columns)}"
+    rows = -(-len(shown) // 2)
+    figure = Figure(figsize=(WIDTH, 2.35 * rows + 1.1))
+    grid = figure.subplots(rows, 2, squeeze=False, sharex=True).ravel().tolist()
+    everything = []
+    for axes, column in zip(grid, shown, strict=False):
+        drawn = Drawn()
+        paths(panel, axes, column, drawn)
+        ends(panel, axes, "kl", column, drawn)
+        if log:
+            axes.set_yscale("log")
+        frame(axes, drawn.y, log)
+        axes.set_ylabel(columns[column])
+        everything.append(drawn)
+    for spare in grid[len(shown) :]:
+        spare.set_visible(False)
+    furthest = max((x for drawn in everything for x in drawn.x), default=0)
+    for place, axes in enumerate(grid[: len(shown)]):
+        kl_scale(axes, furthest, label=place >= len(shown) - 2)
+        axes.tick_params(labelbottom=place >= len(shown) - 2)
+    title(figure, panel.title(text))
+    _legend(figure, panel, everything)
+    return figure
+
+
+def _legend(figure: Figure, panel: Panel, everything: Sequence[Drawn]) -> None:
+    """One for the whole figure: arms in the matrix's order, then what lines and hollow points mean."""
+    arms = {arm: handle for drawn in everything for arm, handle in drawn.arms.items()}
+    notes = {name: handle for drawn in everything for name, handle in drawn.notes.items()}
+    handles = [arms[arm] for arm in panel.chosen if arm in arms] + panel.interval_handles() + list(notes.values())
+    figure.legend(handles=handles, loc="outside right upper")
