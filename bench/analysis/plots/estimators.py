@@ -14,17 +14,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.analysis.plots.panel import Panel, known
-from bench.analysis.plots.style import BLUE, GREY, VERMILION, WIDTH, bars, title
-from bench.analysis.statistics import mean_interval
+from bench.analysis.plots.style import BLUE, VERMILION, WIDTH, bars, title
+from bench.analysis.statistics import Interval, mean_interval
 
 KINDS = {"bias": (BLUE, "o"), "deviation": (VERMILION, "s")}
+WORDS = {"bias": "bias", "deviation": "standard deviation"}
 
 
 def estimators(panel: Panel) -> Figure | str:
     """Bias and standard deviation of generalised advantage estimates over λ, and of gradient estimates."""
     pattern = r"(gae|grad)_(bias|deviation)_"
     measured = [
-        arm for arm, cells in panel.cells.items() if any(re.match(pattern, str(c)) and known(cells, c) for c in cells)
+        arm
+        for arm, cells in panel.cells.items()
+        if any(re.match(pattern, c) and known(cells, c) for c in map(str, cells))
     ]
     if not measured:
         return "no arm measured the bias and deviation of estimators"
@@ -40,18 +43,14 @@ def estimators(panel: Panel) -> Figure | str:
 
 
 def _advantages(axes: Axes, cells: pd.DataFrame) -> None:
-    lambdas = sorted(int(m[1]) for c in cells if (m := re.fullmatch(r"gae_bias_(\d+)", str(c))) and known(cells, c))
+    lambdas = sorted(
+        int(m[1]) for c in map(str, cells) if (m := re.fullmatch(r"gae_bias_(\d+)", c)) and known(cells, c)
+    )
     axes.set_visible(bool(lambdas))
     for kind, (colour, marker) in KINDS.items():
         found = [mean_interval(cells[f"gae_{kind}_{each}"]) for each in lambdas]
-        error = np.array([[bars(each, 0) or [[0], [0]]] for each in found]).reshape(len(found), 2).T
-        means = [each.mean for each in found]
-        axes.errorbar(
-            np.array(lambdas) / 100, means, yerr=error, color=colour, marker=marker, ms=4.5, lw=1.2, capsize=2
-        )
-        if found:
-            word = "bias (root mean square)" if kind == "bias" else "standard deviation"
-            axes.plot([], [], color=colour, marker=marker, ms=4.5, lw=1.2, label=word)
+        axes.errorbar(np.array(lambdas) / 100, [each.mean for each in found], yerr=_errors(found), color=colour,
+                      marker=marker, ms=4.5, lw=1.2, capsize=2, label=WORDS[kind])  # fmt: skip
     axes.set(xlabel="λ", ylabel="of GAE(λ), in the reward's unit")
     axes.set_ylim(0)
     axes.legend(loc="best")
@@ -59,26 +58,28 @@ def _advantages(axes: Axes, cells: pd.DataFrame) -> None:
 
 
 def _gradients(axes: Axes, cells: pd.DataFrame) -> None:
-    """Points and no bars: on a logarithmic axis a bar's length would depend on where the axis begins."""
-    names = [m[1] for c in cells if (m := re.fullmatch(r"grad_bias_(.+)", str(c))) and known(cells, c)]
+    names = [m[1] for c in map(str, cells) if (m := re.fullmatch(r"grad_bias_(.+)", c)) and known(cells, c)]
     axes.set_visible(bool(names))
-    for place, name in enumerate(names):
-        figures = {kind: mean_interval(cells[f"grad_{kind}_{name}"]) for kind in KINDS}
-        axes.plot([each.mean for each in figures.values()], [place] * 2, color="#DDDDDD", lw=1, zorder=1)
-        if known(cells, f"grad_noise_{name}"):
-            noise = mean_interval(cells[f"grad_noise_{name}"]).mean
-            label = "standard error of the bias" if place == 0 else None
-            axes.plot(noise, place, color=GREY, marker="|", ms=9, mew=1.6, ls="", label=label)
-        for kind, each in figures.items():
-            colour, marker = KINDS[kind]
-            label = None if place else "bias" if kind == "bias" else "standard deviation"
-            axes.errorbar(each.mean, place, xerr=bars(each, 0), color=colour, marker=marker, ms=4.5, ls="", lw=1.2,
-                          capsize=2, label=label)  # fmt: skip
-    axes.set_yticks(
-        range(len(names)), [name.replace("score_function_", "score function,\n").replace("_", " ") for name in names]
+    places = np.arange(len(names))
+    for shift, (kind, (colour, _)) in zip((-0.19, 0.19), KINDS.items(), strict=True):
+        found = [mean_interval(cells[f"grad_{kind}_{name}"]) for name in names]
+        means = [each.mean for each in found]
+        axes.barh(places + shift, means, height=0.36, color=colour, label=WORDS[kind])
+        axes.errorbar(means, places + shift, xerr=_errors(found), color="black", ls="", lw=0.9, capsize=1.5)
+    noise = [cells[each].mean() if (each := f"grad_noise_{name}") in cells else np.nan for name in names]
+    axes.plot(
+        noise, places - 0.19, color="black", marker="|", ms=9, mew=1.4, ls="", label="standard error\nof the bias"
     )
+    words = [name.replace("score_function_", "score function,\n").replace("_", " ") for name in names]
+    axes.set_yticks(places, words)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
     axes.invert_yaxis()
-    axes.set_xscale("log")
-    axes.set_xlabel("of one estimate, in units of ‖∇J‖ (log)")
+    axes.set_xlabel("of one estimate, in units of ‖∇J‖")
     axes.set_title("gradients", loc="left")
-    axes.figure.legend(*axes.get_legend_handles_labels(), loc="outside lower right", ncols=3)
+    axes.legend(loc="best", fontsize=7.5)
+
+
+def _errors(found: list[Interval]) -> np.ndarray:
+    """(2, points), 0 where there is no interval."""
+    return np.array([np.ravel(bars(each, 0) or np.zeros(2)) for each in found]).reshape(len(found), 2).T

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -45,11 +47,11 @@ def reward_over_kl(panel: Panel, axes: Axes) -> Drawn:
     paths(panel, axes, column, drawn)
     ends(panel, axes, "kl", column, drawn)
     for kl, best in optima(panel) if column == "gold" else ():
-        axes.plot(kl, best, color="black", lw=1, zorder=2)
+        axes.plot(kl, best, color="black", lw=1, marker=".", ms=4, zorder=2)
         drawn.y += best.tolist()
-        drawn.notes["optimum"] = Line2D([], [], color="black", lw=1, label="exact optimum at\neach KL, per π0")
+        drawn.notes["optimum"] = Line2D([], [], color="black", lw=1, marker=".", label="exact optimum")
     frame(axes, drawn.y)
-    kl_scale(axes, max(drawn.x, default=0))
+    axes.set_xlabel(kl_scale(axes, max(drawn.x, default=0)))
     axes.set_ylabel(f"{label}, mean")
     return drawn
 
@@ -102,8 +104,8 @@ def cost(panel: Panel) -> Figure | str:
         return "no arm has both seconds of training and reward"
     long_scale(axes, max(drawn.x))
     frame(axes, drawn.y)
-    words = "seconds of training, without the stages that arms share"
-    axes.set(xlabel=f"{words}\n(logarithmic beyond 1)", ylabel=f"{label}, mean")
+    words = "seconds of training (logarithmic beyond 1);\nsampling, and stages that arms share, are not counted"
+    axes.set(xlabel=words, ylabel=f"{label}, mean")
     title(figure, panel.title("What reward costs in time"))
     _legend(figure, panel, [drawn])
     return figure
@@ -112,11 +114,13 @@ def cost(panel: Panel) -> Figure | str:
 def paths(panel: Panel, axes: Axes, column: str, drawn: Drawn) -> None:
     """A thin line per seed over KL, where training curves have the column."""
     for arm in panel.chosen:
-        for curve in panel.curves(arm, "kl", column):
-            axes.plot(curve["kl"], curve[column], color=panel.style(arm)["color"], lw=0.9, alpha=0.35, zorder=1)
-            drawn.x.append(float(curve["kl"].max()))
-            drawn.y += curve[column].tolist()
-            drawn.notes["path"] = Line2D([], [], color=GREY, lw=0.9, alpha=0.5, label="path of one seed")
+        lines = [curve[["kl", column]].to_numpy(float) for curve in panel.curves(arm, "kl", column)]
+        if not lines:
+            continue
+        axes.add_collection(LineCollection(lines, colors=panel.style(arm)["color"], lw=0.9, alpha=0.35, zorder=1))
+        drawn.x.append(max(float(line[:, 0].max()) for line in lines))
+        drawn.y += [y for line in lines for y in line[:, 1].tolist()]
+        drawn.notes["path"] = Line2D([], [], color=GREY, lw=0.9, alpha=0.5, label="path of one seed")
 
 
 def ends(panel: Panel, axes: Axes, x: str, y: str, drawn: Drawn) -> None:
@@ -134,8 +138,8 @@ def ends(panel: Panel, axes: Axes, x: str, y: str, drawn: Drawn) -> None:
         else:
             across, up = mean_interval(cells[column]), mean_interval(cells[y])
             here = across.mean, up.mean
-            lengths = {"xerr": bars(across, 0), "yerr": bars(up)}
-            axes.errorbar(*here, **lengths, ms=6, lw=1, capsize=2, zorder=3, **panel.point(arm, bound))
+            style: dict[str, Any] = panel.point(arm, bound) | {"xerr": bars(across, 0), "yerr": bars(up)}
+            axes.errorbar(*here, ms=6, lw=0.9, capsize=2, zorder=3, ecolor=(style["color"], 0.5), **style)
             drawn.arms[arm] = panel.handle(arm, hollow=bound)
             if bound:
                 label = "hollow: upper\nbound of KL"
@@ -165,9 +169,10 @@ def _over_kl(panel: Panel, columns: dict[str, str], text: str, log: bool) -> Fig
     for spare in grid[len(shown) :]:
         spare.set_visible(False)
     furthest = max((x for drawn in everything for x in drawn.x), default=0)
-    for place, axes in enumerate(grid[: len(shown)]):
-        kl_scale(axes, furthest, label=place >= len(shown) - 2)
-        axes.tick_params(labelbottom=place >= len(shown) - 2)
+    words = kl_scale(grid[0], furthest, decades=True)  # of all, as they share it
+    for axes in grid[max(len(shown) - 2, 0) : len(shown)]:
+        axes.set_xlabel(words)
+        axes.tick_params(labelbottom=True)
     title(figure, panel.title(text))
     _legend(figure, panel, everything)
     return figure

@@ -12,10 +12,8 @@ from matplotlib.lines import Line2D
 
 from bench.analysis.overoptimisation import LEAST_POINTS, Fit, Form, fit
 from bench.analysis.plots.panel import Panel, known
-from bench.analysis.plots.style import BLUE, GREY, VERMILION, shortened, small_multiples, title
+from bench.analysis.plots.style import BLUE, GREY, VERMILION, frame, shortened, small_multiples, title
 from bench.measures.reward import standardise_by
-
-AXIS = "d = √KL(π ‖ π0), √nats"
 
 
 def overoptimisation(panel: Panel) -> Figure | str:
@@ -29,17 +27,18 @@ def overoptimisation(panel: Panel) -> Figure | str:
     drawn_from = _by_method(panel)
     if not trained and not drawn_from:
         return "no arm has a training curve with KL, proxy and judge"
-    figure, grid = small_multiples(len(trained) + len(drawn_from), height=1.85)
-    for axes, (arm, seeds) in zip(grid, trained.items(), strict=False):
-        found = draw(axes, seeds, "RL")
-        axes.set_title(f"{shortened(arm)}\n{fit_text(found)}")
-    for axes, (method, every) in zip(grid[len(trained) :], drawn_from.items(), strict=False):
-        found = draw(axes, [every], "best-of-n")
-        axes.set_title(f"{shortened(method)}, by n; KL: bound\n{fit_text(found)}")
-    # an arm that got lost would flatten all others: the frame leaves out what is beyond any proxy's reach
-    title(figure, panel.title("Over-optimisation: one line per seed"))
-    figure.supxlabel(AXIS, fontsize=8.5)
-    figure.supylabel("reward, sd of π0's samples", fontsize=8.5)
+    figure, grid = small_multiples(len(trained) + len(drawn_from), aspect=0.8, columns=4, sharex=False)
+    shown: list[tuple[str, list[pd.DataFrame], Form]] = [(shortened(arm), each, "RL") for arm, each in trained.items()]
+    shown += [(f"{shortened(method, 12)}, by n", [every], "best-of-n") for method, every in drawn_from.items()]
+    for axes, (name, seeds, form) in zip([each for row in grid for each in row], shown, strict=False):
+        axes.set_title(f"{name}\n{fit_text(draw(axes, seeds, form))}", fontsize=7.5)
+        axes.set_xlabel("d, √nats", fontsize=7.5)
+    rewards = np.concatenate([each[["proxy", "gold"]].to_numpy() for _, seeds, _ in shown for each in seeds])
+    frame(axes, rewards.ravel())
+    for row in grid:
+        row[0].set_ylabel("reward,\nsd of π0's samples")
+    words = "one line per seed, each arm on its own scale of d = √KL(π ‖ π0)"
+    title(figure, panel.title(f"Over-optimisation: {words}"))
     figure.legend(handles=handles(panel), loc="outside lower center", ncols=3)
     return figure
 
@@ -74,9 +73,6 @@ def draw(axes: Axes, seeds: Iterable[pd.DataFrame], form: Form) -> Fit | None:
     if found:
         d = np.linspace(0, every["d"].max(), 100)
         axes.plot(d, found(d), color="black", lw=1.2, ls=(0, (1, 1)))
-    # the fit may leave the range of what was measured, and says nothing there
-    values = every[["proxy", "gold"]].to_numpy()
-    axes.set_ylim(*(float(v) for v in (np.nanmin(values) - 0.4, np.nanmax(values) + 0.4)))
     return found
 
 
@@ -84,7 +80,7 @@ def fit_text(found: Fit | None) -> str:
     """α, β and R², or that there are too few points."""
     if found is None:
         return f"no fit: < {LEAST_POINTS} points"
-    return f"α {found.alpha:.2f}, β {found.beta:.2f}, R² {found.r_squared:.2f}"
+    return f"α {found.alpha:.2f}, β {found.beta:.2f}, R² {found.r_squared:.2f}".replace("-", "−")
 
 
 def handles(panel: Panel) -> list[Line2D]:
@@ -93,18 +89,18 @@ def handles(panel: Panel) -> list[Line2D]:
     return [
         Line2D([], [], color=VERMILION, ls="--", marker="s", ms=3, label="proxy reward"),
         Line2D([], [], color=BLUE, marker="o", ms=3, label=label),
-        Line2D([], [], color="black", lw=1.2, ls=(0, (1, 1)), label="fit to it: d(α − β log d); by n: d(α − βd)"),
+        Line2D([], [], color="black", lw=1.2, ls=(0, (1, 1)), label="fitted to gold: d(α − β log d); by n: d(α − βd)"),
     ]
 
 
 def _by_method(panel: Panel) -> dict[str, pd.DataFrame]:
-    """Of each method whose KL has only a bound: where its arms end, π0 first, as `points` has them."""
+    """Of each method whose KL has only a bound, and that was run with several: where its arms end, π0 first."""
     column = panel.judge[0] if panel.judge else "gold"
     if not known(panel.records, "kl_bound"):
         return {}
     found = {}
     for method, cells in panel.records.dropna(subset=["kl_bound"]).groupby("method", sort=False):
-        if not set(cells["arm"]) & set(panel.chosen):
+        if cells["kl_bound"].nunique() < 2 or not set(cells["arm"]) & set(panel.chosen):
             continue
         ends = cells.groupby("kl_bound")[["proxy", column]].mean()
         base = cells[[name for name in cells if str(name).startswith("reference_")]].mean(numeric_only=True)

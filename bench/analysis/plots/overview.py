@@ -36,7 +36,7 @@ def overview(panel: Panel) -> Figure | str:
         columns.append(Column("ece_debiased", "ECE, debiased", zero=True))
     columns.append(Column("cost_seconds", "seconds, all stages", zero=True))
     figure = Figure(figsize=(WIDTH, 3.5 + 0.21 * len(arms)))
-    above, below = figure.subfigures(2, 1, height_ratios=[2.7, 0.75 + 0.21 * len(arms)])
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[2.7, 0.75 + 0.21 * len(arms)])[:, 0]
     pair = [] if why_not(panel) else _telling(panel)
     first, *rest = above.subplots(1, 1 + len(pair), width_ratios=[1.35] + [1] * len(pair), squeeze=False)[0]
     drawn = reward_over_kl(panel, first)
@@ -45,6 +45,7 @@ def overview(panel: Panel) -> Figure | str:
         first.legend(handles=[drawn.notes["optimum"]], loc="lower right", fontsize=7)
     for axes, arm in zip(rest, pair, strict=True):
         draw(axes, points(panel, arm), "RL")
+        axes.sharey(rest[0]) if axes is not rest[0] else None
         axes.set_title(shortened(arm), loc="left", color=panel.style(arm)["color"])
         axes.set_xlabel("√KL, √nats")
     if rest:
@@ -56,9 +57,8 @@ def overview(panel: Panel) -> Figure | str:
     for axes, each in zip(grid, columns, strict=True):
         _dots(axes, panel, arms, each)
     grid[0].set_yticks(range(len(arms)), [shortened(arm) for arm in arms])
-    grid[0].invert_yaxis()
-    seeds = "; bars: 95 % over seeds, cut off at the frame" if panel.seeds > 1 else "; one seed: no intervals"
-    title(figure, panel.title(f"Which method, at what price?{seeds}"))
+    seeds = "Bars: 95 % over seeds, cut off at the frame" if panel.seeds > 1 else "One seed: no intervals"
+    title(figure, panel.title(f"Which method, at what price? {seeds}"))
     return figure
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,8 +13,25 @@ from matplotlib.lines import Line2D
 
 from bench.analysis.loading import RunFrames
 from bench.analysis.plots.style import COLOURS, GREY, LINES, MARKERS, shortened
+from bench.measures.calibration import reliability as reliability_bins
 
 MOST_ARMS = 10
+
+
+@functools.lru_cache(maxsize=1)
+def reliability(run: RunFrames) -> pd.DataFrame:
+    """One row per cell and bin, behind the cell's identity: `bin`, `count`, `probability` (mean), `correct` (share).
+
+    What the run has kept of it, else from its probes.
+    """
+    kept = getattr(run, "reliability", None)
+    if kept is not None or "probability" not in run.probes:
+        return run.records[["cell"]].iloc[:0] if kept is None else kept
+    probability, correct = run.probes["probability"].to_numpy(), run.probes["correct"].to_numpy()
+    places = run.probes.groupby("cell", sort=False).indices
+    found = [reliability_bins(probability[own], correct[own]).assign(cell=str(cell)) for cell, own in places.items()]
+    binned = pd.concat(found, ignore_index=True).rename(columns={"confidence": "probability", "accuracy": "correct"})
+    return binned.merge(run.records[["cell", "arm", "seed"]], on="cell")
 
 
 class Part(RunFrames):
@@ -46,9 +64,11 @@ class Part(RunFrames):
     @cached_property
     def reliability(self) -> pd.DataFrame:
         """See `RunFrames`."""
-        return self._of(getattr(self._run, "reliability", pd.DataFrame(columns=["cell"])))
+        return self._of(reliability(self._run))
 
     def _of(self, frame: pd.DataFrame) -> pd.DataFrame:
+        if len(self._records) == len(self._run.records):
+            return frame
         return frame[frame["cell"].isin(self._records["cell"])]
 
 
@@ -102,17 +122,21 @@ class Panel:
         """How many there are."""
         return int(self.records["seed"].nunique())
 
-    def rows(self, frame: pd.DataFrame, arm: str) -> pd.DataFrame:
-        """The arm's rows of the run's curves, completions or probes."""
-        return frame[frame["cell"].isin(self.cells[arm]["cell"])]
-
     def curves(self, arm: str, *columns: str) -> list[pd.DataFrame]:
         """The arm's training curves, one per seed, where they have the columns and at least two points."""
-        rows = self.rows(self.run.curves, arm)
-        if any(column not in rows for column in columns):
+        if any(column not in self.run.curves for column in columns):
             return []
-        curves = [each.dropna(subset=list(columns)).sort_values("step") for _, each in rows.groupby("seed")]
+        curves = [each[each[list(columns)].notna().all(axis=1)] for each in self._curves.get(arm, ())]
         return [each for each in curves if len(each) > 1]
+
+    @cached_property
+    def _curves(self) -> dict[str, list[pd.DataFrame]]:
+        """Of every drawn arm: one frame per seed, by step."""
+        found: dict[str, list[pd.DataFrame]] = {}
+        if "step" in self.run.curves:
+            for (arm, _), rows in self.run.curves.sort_values("step").groupby(["arm", "seed"], sort=True):
+                found.setdefault(str(arm), []).append(rows)
+        return found
 
     def style(self, arm: str) -> dict[str, Any]:
         """The arm's colour, marker and line style, the same in every plot."""
@@ -163,15 +187,21 @@ def choose(records: pd.DataFrame, most: int = MOST_ARMS) -> list[str]:
 
 
 def furthest_apart(records: pd.DataFrame) -> tuple[str, str] | None:
-    """Of the pairs of arms of one method, the one with the greatest difference in KL, the nearer to π0 first."""
+    """Of the pairs of arms of one method, the one with the greatest difference in KL, the nearer to π0 first.
+
+    An arm of the method's own name is one of the pair.
+    """
     if not known(records, "kl"):
         return None
     kl = records.groupby(["method", "arm"], sort=False)["kl"].mean().dropna()
-    pairs = [(own.max() - own.min(), own) for _, own in kl.groupby(level=0, sort=False) if len(own) > 1]
-    if not pairs:
-        return None
-    own = max(pairs, key=lambda pair: pair[0])[1].droplevel(0)
-    return str(own.idxmin()), str(own.idxmax())
+    pairs = []
+    for method, rows in kl.groupby(level=0, sort=False):
+        own = rows.droplevel(0)
+        first = str(method) if method in own else str(own.idxmin())
+        second = str((own - own[first]).abs().idxmax())
+        pairs.append((abs(own[second] - own[first]), *sorted((first, second), key=lambda arm: own[arm])))
+    gap, near, far = max(pairs, default=(0, "", ""))
+    return (near, far) if gap > 0 else None
 
 
 def known(cells: pd.DataFrame, measure: str) -> bool:

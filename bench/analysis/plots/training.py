@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bench.analysis.plots.panel import Panel, known
-from bench.analysis.plots.style import WIDTH, title
+from bench.analysis.plots.style import WIDTH, long_scale, title
 from bench.analysis.statistics import mean_interval
 
 ENOUGH_SEEDS = 5
@@ -28,8 +28,10 @@ def training(panel: Panel) -> Figure | str:
     shown = [column for column in columns if known(curves, column)]
     if not shown:
         return "no arm has a training curve"
-    figure = Figure(figsize=(WIDTH, 4.4))
+    figure = Figure(figsize=(WIDTH, 4.6))
     grid = figure.subplots(2, 3, sharex=True).ravel().tolist()
+    # measured after 2, 4, 8, … steps; all share the scale
+    long_scale(grid[0], float(curves["step"].max()), decades=True)
     drawn = []
     few = panel.seeds < ENOUGH_SEEDS
     for axes, column in zip(grid, shown, strict=False):
@@ -48,12 +50,13 @@ def training(panel: Panel) -> Figure | str:
             axes.yaxis.set_major_formatter("{x:g}")
     for place, axes in enumerate(grid):
         axes.set_visible(place < len(shown))
-        axes.tick_params(labelbottom=place + 3 >= len(shown))
-    figure.supxlabel("optimiser step", fontsize=8.5)
+        last = place + 3 >= len(shown)
+        axes.tick_params(labelbottom=last)
+        axes.set_xlabel("optimiser step (log)" if last else "")
     band = "" if panel.seeds < 2 else "; band: least to greatest seed" if few else "; band: 95 % (Student's t)"
     title(figure, panel.title(f"While training: mean over seeds{band}" if panel.seeds > 1 else "While training"))
     handles = [panel.handle(arm, line=True) for arm in panel.chosen if arm in drawn]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    figure.legend(handles=handles, loc="outside lower center", ncols=4)
     return figure
 
 

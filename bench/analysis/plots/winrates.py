@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bench.analysis.plots.panel import Panel, known
-from bench.analysis.plots.style import BLUE, GREY, LIGHT, ORANGE, bars, shortened, title
+from bench.analysis.plots.style import BLUE, GREY, LIGHT, ORANGE, WIDTH, bars, shortened, title
 from bench.analysis.tables import win_rate_interval
 from bench.analysis.winrate_tables import tournaments
 
@@ -63,16 +63,18 @@ def win_rates(panel: Panel) -> Figure | str:
         rates[place[first], place[second]] = rate
         sure[place[first], place[second]] = low > 0.5 or high < 0.5
     size = len(order)
-    figure = Figure(figsize=(4.4 + 0.52 * size, 2.0 + 0.36 * size))
-    grid, side = figure.subplots(1, 2, sharey=True, width_ratios=[max(size, 3), 3.2], gridspec_kw={"wspace": 0.05})
+    figure = Figure(figsize=(WIDTH, 2.2 + 0.3 * size))
+    grid, side = figure.subplots(
+        1, 2, sharey=True, width_ratios=[max(0.36 * size, 1.5), 1], gridspec_kw={"wspace": 0.04}
+    )
     image = grid.imshow(rates, cmap=_colours(), vmin=0, vmax=1, aspect="auto")
     for (i, j), rate in np.ndenumerate(rates):
         if i != j:
-            text = "–" if math.isnan(rate) else f"{rate:.2f}{'•' if sure[i, j] else ''}"
+            text = "–" if math.isnan(rate) else f"{rate:.2f}{'•' if sure[i, j] else ''}".removeprefix("0")
             ink = "white" if abs(rate - 0.5) > 0.33 else "black"
-            grid.text(j, i, text, ha="center", va="center", color=ink, fontsize=8)
-    names = [arm if len(arm) <= 28 else f"{arm[:27]}…" for arm in order]
-    grid.set_xticks(range(size), names, rotation=35, ha="right", rotation_mode="anchor")
+            grid.text(j, i, text, ha="center", va="center", color=ink, fontsize=7.5)
+    names = [shortened(arm) for arm in order]
+    grid.set_xticks(range(size), [shortened(arm, 20) for arm in order], rotation=40, ha="right", rotation_mode="anchor")
     grid.set_yticks(range(size), names)
     grid.set(xlabel="against", ylabel="win rate of")
     grid.grid(visible=False)
@@ -81,7 +83,7 @@ def win_rates(panel: Panel) -> Figure | str:
     rated = found.ratings
     error = np.clip([rated["rating"] - rated["low"], rated["high"] - rated["rating"]], 0, None)
     side.errorbar(rated["rating"], range(size), xerr=error, color="black", marker="D", ms=4, capsize=2.5, lw=1.1, ls="")
-    side.axvline(0, color="#7F7F7F", lw=0.8, ls="--")
+    side.axvline(0, color=GREY, lw=0.8, ls="--")
     # an interval from two or three seeds can be so wide that no rating would be told from another
     low, high = np.nanmin(rated["rating"]), np.nanmax(rated["rating"])
     if np.isfinite(low):
@@ -89,13 +91,14 @@ def win_rates(panel: Panel) -> Figure | str:
         side.set_xlim(low - margin, high + margin)
     side.tick_params(axis="y", length=0)
     seeds = int(found.rates["seeds"].max())
-    side.set_xlabel(f"Bradley–Terry rating, logits\n({found.anchor} = 0{'; 95 %' if seeds > 1 else ''})")
-    bar = figure.colorbar(image, ax=side, shrink=0.8, ticks=[0, 0.25, 0.5, 0.75, 1], pad=0.04)
+    side.set_xlabel(f"rating, logits\n({shortened(found.anchor, 12)} = 0{'; 95 %' if seeds > 1 else ''})")
+    side.set_title("Bradley–Terry", fontsize=8)
+    bar = figure.colorbar(image, ax=side, shrink=0.8, ticks=[0, 0.25, 0.5, 0.75, 1], pad=0.04, aspect=30)
     bar.ax.set_yticklabels(["0", "¼", "½", "¾", "1"])
-    bar.set_label("win rate")
     bar.outline.set_visible(False)
     note = "• the 95 % interval over seeds and prompts excludes ½" if seeds > 1 else "one seed: no intervals"
-    figure.suptitle(f"{title}\njudge: {found.said.judge} · {note}", x=0.01, ha="left", fontsize=9)
+    text = panel.title("Win rates on the same prompts, row against column")
+    title(figure, f"{text}\njudge: {found.said.judge} · {note}")
     return figure
 
 
