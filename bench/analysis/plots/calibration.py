@@ -8,9 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.analysis.loading import RunFrames
-from bench.analysis.plots.panel import Panel, known
-from bench.analysis.plots.panel import reliability as reliability_of
+from bench.analysis.plots.panel import Panel, Part, known
 from bench.analysis.plots.style import GREY, LIGHT, shortened, small_multiples, title
 from bench.analysis.statistics import mean_interval
 from bench.measures.calibration import wilson_interval
@@ -60,12 +58,12 @@ def draw(axes: Axes, panel: Panel, arm: str, rows: pd.DataFrame) -> None:
     )
 
 
-def bins(run: RunFrames) -> dict[str, pd.DataFrame]:
+def bins(run: Part) -> dict[str, pd.DataFrame]:
     """By arm: the answers of all seeds in bins, with intervals as wide as one seed's: all are asked the same questions.
 
     Columns: `bin`, `count` (per seed), `confidence`, `accuracy`, `low`, `high` (95 %, Wilson).
     """
-    kept = reliability_of(run)
+    kept = run.reliability
     return {str(arm): _pooled(rows) for arm, rows in kept.groupby("arm", sort=False)} if len(kept) else {}
 
 

@@ -67,9 +67,7 @@ def _gradients(axes: Axes, cells: pd.DataFrame) -> None:
         axes.barh(places + shift, means, height=0.36, color=colour, label=WORDS[kind])
         axes.errorbar(means, places + shift, xerr=_errors(found), color="black", ls="", lw=0.9, capsize=1.5)
     noise = [cells[each].mean() if (each := f"grad_noise_{name}") in cells else np.nan for name in names]
-    axes.plot(
-        noise, places - 0.19, color="black", marker="|", ms=9, mew=1.4, ls="", label="standard error\nof the bias"
-    )
+    axes.plot(noise, places - 0.19, color="black", marker="|", ms=9, mew=1.4, ls="", label="standard error of the bias")
     words = [name.replace("score_function_", "score function,\n").replace("_", " ") for name in names]
     axes.set_yticks(places, words)
     axes.tick_params(axis="y", length=0)
@@ -77,7 +75,7 @@ def _gradients(axes: Axes, cells: pd.DataFrame) -> None:
     axes.invert_yaxis()
     axes.set_xlabel("of one estimate, in units of ‖∇J‖")
     axes.set_title("gradients", loc="left")
-    axes.legend(loc="best", fontsize=7.5)
+    axes.figure.legend(*axes.get_legend_handles_labels(), loc="outside lower right", ncols=3)
 
 
 def _errors(found: list[Interval]) -> np.ndarray:

@@ -125,27 +125,31 @@ def paths(panel: Panel, axes: Axes, column: str, drawn: Drawn) -> None:
 
 def ends(panel: Panel, axes: Axes, x: str, y: str, drawn: Drawn) -> None:
     """Each arm's mean, with intervals both ways; the arms that are not chosen are grey dots behind."""
-    for arm in (*panel.others, *panel.chosen):
+    for arm in panel.chosen:
         cells = panel.cells[arm]
         bound = x == "kl" and not known(cells, "kl")
         column = "kl_bound" if bound else x
         if not (known(cells, column) and known(cells, y)):
             continue
-        if arm not in panel.chosen:
-            here = float(cells[column].mean()), float(cells[y].mean())
-            axes.plot(*here, "o", ms=3, color="#BDBDBD", zorder=0.5)
-            drawn.notes["others"] = Line2D([], [], marker="o", ms=3, color="#BDBDBD", ls="", label="other arms")
-        else:
-            across, up = mean_interval(cells[column]), mean_interval(cells[y])
-            here = across.mean, up.mean
-            style: dict[str, Any] = panel.point(arm, bound) | {"xerr": bars(across, 0), "yerr": bars(up)}
-            axes.errorbar(*here, ms=6, lw=0.9, capsize=2, zorder=3, ecolor=(style["color"], 0.5), **style)
-            drawn.arms[arm] = panel.handle(arm, hollow=bound)
-            if bound:
-                label = "hollow: upper\nbound of KL"
-                drawn.notes["bound"] = Line2D([], [], marker="o", color=GREY, mfc="white", ls="", label=label)
-        drawn.x.append(here[0])
-        drawn.y.append(here[1])
+        across, up = mean_interval(cells[column]), mean_interval(cells[y])
+        style: dict[str, Any] = panel.point(arm, bound) | {"xerr": bars(across, 0), "yerr": bars(up)}
+        ink = (style["color"], 0.5)
+        axes.errorbar(across.mean, up.mean, ms=6, lw=0.9, capsize=2, zorder=3, ecolor=ink, **style)
+        drawn.arms[arm] = panel.handle(arm, hollow=bound)
+        if bound:
+            label = "hollow: upper\nbound of KL"
+            drawn.notes["bound"] = Line2D([], [], marker="o", color=GREY, mfc="white", ls="", label=label)
+        drawn.x.append(across.mean)
+        drawn.y.append(up.mean)
+    if not (known(panel.records, x) and known(panel.records, y)):
+        return
+    means = panel.records.groupby("arm")[[x, y]].mean().reindex(panel.others).dropna()
+    if len(means):
+        style = {"color": "#BDBDBD", "marker": "o", "ms": 3, "ls": ""}
+        axes.plot(means[x], means[y], zorder=0.5, **style)
+        drawn.notes["others"] = Line2D([], [], label="other arms", **style)
+        drawn.x += means[x].tolist()
+        drawn.y += means[y].tolist()
 
 
 def _over_kl(panel: Panel, columns: dict[str, str], text: str, log: bool) -> Figure | str:

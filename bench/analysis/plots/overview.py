@@ -49,7 +49,7 @@ def overview(panel: Panel) -> Figure | str:
         axes.set_title(shortened(arm), loc="left", color=panel.style(arm)["color"])
         axes.set_xlabel("√KL, √nats")
     if rest:
-        rest[0].set_ylabel("reward, sd of π0's samples")
+        rest[0].set_ylabel("reward,\nsd of π0's samples")
         proxy, gold, fitted = handles(panel)
         fitted.set_label("d(α − β log d)")
         above.legend(handles=[proxy, gold, fitted], loc="outside upper right", ncols=3, fontsize=7.5)
@@ -75,7 +75,9 @@ def _dots(axes: Axes, panel: Panel, arms: list[str], column: Column) -> None:
     for place, arm in enumerate(arms):
         cells = panel.cells[arm]
         if not known(cells, column.measure):
-            axes.text(0.03, place, "–", transform=axes.get_yaxis_transform(), va="center", color=GREY)
+            axes.text(
+                0.03, place, "not known", transform=axes.get_yaxis_transform(), va="center", color=GREY, fontsize=7
+            )
             continue
         x = mean_interval(cells[column.measure])
         axes.errorbar(x.mean, place, xerr=bars(x), ms=5, lw=1, capsize=2, **panel.point(arm))

@@ -13,25 +13,9 @@ from matplotlib.lines import Line2D
 
 from bench.analysis.loading import RunFrames
 from bench.analysis.plots.style import COLOURS, GREY, LINES, MARKERS, shortened
-from bench.measures.calibration import reliability as reliability_bins
+from bench.measures.calibration import reliability
 
 MOST_ARMS = 10
-
-
-@functools.lru_cache(maxsize=1)
-def reliability(run: RunFrames) -> pd.DataFrame:
-    """One row per cell and bin, behind the cell's identity: `bin`, `count`, `probability` (mean), `correct` (share).
-
-    What the run has kept of it, else from its probes.
-    """
-    kept = getattr(run, "reliability", None)
-    if kept is not None or "probability" not in run.probes:
-        return run.records[["cell"]].iloc[:0] if kept is None else kept
-    probability, correct = run.probes["probability"].to_numpy(), run.probes["correct"].to_numpy()
-    places = run.probes.groupby("cell", sort=False).indices
-    found = [reliability_bins(probability[own], correct[own]).assign(cell=str(cell)) for cell, own in places.items()]
-    binned = pd.concat(found, ignore_index=True).rename(columns={"confidence": "probability", "accuracy": "correct"})
-    return binned.merge(run.records[["cell", "arm", "seed"]], on="cell")
 
 
 class Part(RunFrames):
@@ -57,19 +41,32 @@ class Part(RunFrames):
         return self._of(self._run.completions)
 
     @cached_property
-    def probes(self) -> pd.DataFrame:
-        """See `RunFrames`."""
-        return self._of(self._run.probes)
-
-    @cached_property
     def reliability(self) -> pd.DataFrame:
-        """See `RunFrames`."""
-        return self._of(reliability(self._run))
+        """See `binned`."""
+        return self._of(binned(self._run))
 
     def _of(self, frame: pd.DataFrame) -> pd.DataFrame:
         if len(self._records) == len(self._run.records):
             return frame
         return frame[frame["cell"].isin(self._records["cell"])]
+
+
+@functools.lru_cache(maxsize=1)
+def binned(run: RunFrames) -> pd.DataFrame:
+    """One row per cell and bin, behind the cell's identity: `bin`, `count`, `probability` (mean), `correct` (share).
+
+    What the run has kept of it, else from its probes.
+    """
+    kept = getattr(run, "reliability", None)
+    if kept is not None:
+        return kept
+    if "probability" not in run.probes:
+        return run.records[["cell"]].iloc[:0]
+    probability, correct = run.probes["probability"].to_numpy(), run.probes["correct"].to_numpy()
+    places = run.probes.groupby("cell", sort=False).indices
+    found = [reliability(probability[own], correct[own]).assign(cell=str(cell)) for cell, own in places.items()]
+    bins = pd.concat(found, ignore_index=True).rename(columns={"confidence": "probability", "accuracy": "correct"})
+    return bins.merge(run.records[["cell", "arm", "seed"]], on="cell")
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ class Panel:
         chosen: the arms that are drawn in colour; the others stand behind them in grey where that says something.
     """
 
-    run: RunFrames
+    run: Part
     task: str
     model: str
     records: pd.DataFrame
@@ -124,18 +121,22 @@ class Panel:
 
     def curves(self, arm: str, *columns: str) -> list[pd.DataFrame]:
         """The arm's training curves, one per seed, where they have the columns and at least two points."""
-        if any(column not in self.run.curves for column in columns):
-            return []
-        curves = [each[each[list(columns)].notna().all(axis=1)] for each in self._curves.get(arm, ())]
-        return [each for each in curves if len(each) > 1]
+        if columns not in self._curves:
+            self._curves[columns] = self._split(columns)
+        return self._curves[columns].get(arm, [])
 
     @cached_property
-    def _curves(self) -> dict[str, list[pd.DataFrame]]:
-        """Of every drawn arm: one frame per seed, by step."""
+    def _curves(self) -> dict[tuple[str, ...], dict[str, list[pd.DataFrame]]]:
+        """What was asked for before: several plots draw the same columns."""
+        return {}
+
+    def _split(self, columns: tuple[str, ...]) -> dict[str, list[pd.DataFrame]]:
         found: dict[str, list[pd.DataFrame]] = {}
-        if "step" in self.run.curves:
-            for (arm, _), rows in self.run.curves.sort_values("step").groupby(["arm", "seed"], sort=True):
-                found.setdefault(str(arm), []).append(rows)
+        if set(columns) <= set(self.run.curves):
+            told = self.run.curves.dropna(subset=list(columns)).sort_values("step")
+            for (arm, _), rows in told.groupby(["arm", "seed"], sort=True):
+                if len(rows) > 1:
+                    found.setdefault(str(arm), []).append(rows)
         return found
 
     def style(self, arm: str) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def training(panel: Panel) -> Figure | str:
 
 def _band(curves: list[pd.DataFrame], column: str, few: bool) -> pd.DataFrame:
     """Per step that every seed has: `mean`, `low` and `high`."""
-    table = pd.concat([each.set_index("step")[column] for each in curves], axis=1).dropna().sort_index()
+    table = pd.concat(curves).pivot(index="step", columns="seed", values=column).dropna()
     values = table.to_numpy(float)
     if few:
         low, high = values.min(1), values.max(1)
