@@ -49,7 +49,7 @@ def reward_over_kl(panel: Panel, axes: Axes) -> Drawn:
     for kl, best in optima(panel) if column == "gold" else ():
         axes.plot(kl, best, color="black", lw=1, marker=".", ms=4, zorder=2)
         drawn.y += best.tolist()
-        drawn.notes["optimum"] = Line2D([], [], color="black", lw=1, marker=".", label="exact optimum")
+        drawn.notes["optimum"] = Line2D([], [], color="black", lw=1, marker=".", label="exact optimum\n(at the dots)")
     frame(axes, drawn.y)
     axes.set_xlabel(kl_scale(axes, max(drawn.x, default=0)))
     axes.set_ylabel(f"{label}, mean")

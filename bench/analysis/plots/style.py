@@ -12,13 +12,13 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from bench.analysis.statistics import Interval
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255", "#999933", "#7F7F7F")
-"""Okabe & Ito 2008 without yellow, which is too pale on white; then wine and olive of Tol 2021 ("muted"), and grey."""
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255", "#999933", "#332288")
+"""Okabe & Ito 2008 without yellow, too pale on white; then wine, olive and indigo of Tol 2021 ("muted")."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 LINES = ("-", "--", "-.", ":")
 BLUE, VERMILION, ORANGE, GREY, LIGHT = "#0072B2", "#D55E00", "#E69F00", "#7F7F7F", "#D0D0D0"
 WIDTH = 7.0
-"""Inches: the text of a page; beside each other on a screen they stay legible."""
+"""Inches: as wide as the text of a page."""
 STYLE: Any = {
     "font.size": 8.5, "axes.titlesize": 8.5, "axes.labelsize": 8.5, "figure.titlesize": 9, "legend.fontsize": 8,
     "xtick.labelsize": 8, "ytick.labelsize": 8, "legend.frameon": False,

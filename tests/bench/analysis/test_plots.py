@@ -136,7 +136,7 @@ def test_the_exact_optimum_is_drawn_through_what_every_cell_tells_of_it(tmp_path
     assert len(kl) == len(FEW)
     assert list(kl) == sorted(kl)
     assert best == pytest.approx(kl**0.5)
-    assert "exact optimum" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "exact optimum\n(at the dots)" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_bias_and_deviation_are_drawn_from_the_names_of_measures(tmp_path):
