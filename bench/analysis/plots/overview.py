@@ -46,7 +46,7 @@ def overview(panel: Panel) -> Figure | str:
     for axes, arm in zip(rest, pair, strict=True):
         draw(axes, points(panel, arm), "RL")
         axes.sharey(rest[0]) if axes is not rest[0] else None
-        axes.set_title(shortened(arm), loc="left", color=panel.style(arm)["color"])
+        axes.set_title(shortened(arm), loc="left", fontsize=7.5, color=panel.style(arm)["color"])
         axes.set_xlabel("√KL, √nats")
     if rest:
         rest[0].set_ylabel("reward,\nsd of π0's samples")
