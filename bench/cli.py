@@ -206,12 +206,18 @@ def judge(
 
 
 @app.command()
-def plot(run: RunArgument) -> None:
-    """Draw a run's plots as PNG files beside the records."""
+def plot(
+    run: RunArgument,
+    arms: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ARM", help="Draw these arms; repeatable. Default: all, or ten that differ."),
+    ] = None,
+) -> None:
+    """Draw a run's plots as PNG and SVG files beside the records."""
     from bench.analysis.loading import load_run
     from bench.analysis.plots import draw_all
 
-    for file in draw_all(load_run(run), run / "plots"):
+    for file in draw_all(load_run(run), run / "plots", arms):
         print(f"drew {_short(file)}")
 
 

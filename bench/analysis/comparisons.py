@@ -115,7 +115,7 @@ def fingerprint(run: RunFrames) -> str:
 
 def _pairs(group: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """All pairs of arms in the completions of one task, model and seed."""
-    placed = group.assign(row=group.index)
+    placed = group[["arm", "prompt_id", "sample", "prompt", "length"]].assign(row=group.index)
     arms = {arm: rows.set_index(["prompt_id", "sample"]) for arm, rows in placed.groupby("arm", sort=False)}
     for (first, mine), (second, theirs) in itertools.combinations(arms.items(), 2):
         both = mine.join(theirs, how="inner", lsuffix="_mine", rsuffix="_theirs")

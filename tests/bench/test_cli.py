@@ -74,6 +74,7 @@ def test_plots_are_drawn_where_there_is_data(done, folder):
     drawn = bench("plot", "results/toy", cwd=folder)
     assert drawn.returncode == 0, drawn.stderr
     assert "reward_kl.png" in drawn.stdout
+    assert "reward_kl.svg" in drawn.stdout
 
 
 @pytest.mark.parametrize(
@@ -87,6 +88,7 @@ def test_plots_are_drawn_where_there_is_data(done, folder):
         (["table", "results/tyo"], ["results/tyo", "toy"]),
         (["table", "results/toy", "--margin", "golt=0.1"], ["golt", "'gold'"]),
         (["plot", "nowhere"], ["nowhere"]),
+        (["plot", "results/toy", "--arms", "stf"], ["--arms", "'stf'", "'sft'"]),
     ],
 )
 def test_a_mistake_is_one_short_message_and_exit_status_2(done, folder, arguments, words):
