@@ -19,9 +19,13 @@ __all__ = ["COLUMNS", "Column", "Measure", "compute_plugged"]
 
 
 class Column(NamedTuple):
-    """A column that measures are computed from: its shape, and what it holds."""
+    """A column that measures are computed from.
 
-    shape: str
+    per: what it has one value for, which is its shape. Texts are a list of str; all else is a numpy array of floats,
+    or of integers or a list of int where it says int.
+    """
+
+    per: str
     meaning: str
 
 
@@ -31,44 +35,44 @@ _OF_RECORDS = {"cell", "index", "task", "model", "arm", "method", "seed", "statu
 
 COLUMNS: dict[str, Column] = {
     # what π wrote for held-out prompts, and what π0 wrote for the same prompts, row by row
-    "prompts": Column("completions, text", "the prompt of each completion; a prompt comes once per completion"),
-    "prompt_ids": Column("completions, int", "the number of the prompt, from 0"),
-    "texts": Column("completions, text", "what π wrote"),
-    "reference_texts": Column("completions, text", "what π0 wrote for the same prompt"),
-    "length": Column("completions", "tokens of π's completion, the end of sequence included"),
-    "finished": Column("completions", "1 where it ended before the token limit, else 0"),
-    "proxy": Column("completions", "its score by the learned reward model"),
-    "gold": Column("completions", "its gold reward, where the task has one"),
-    "judge": Column("completions", "its score by gold, or by a reward model that no policy has seen"),
-    "logp": Column("completions", "its log-probability under π, nats"),
-    "reference_logp": Column("completions", "its log-probability under π0, nats"),
-    "kl": Column("completions", "KL(π‖π0) over the whole vocabulary, summed over its tokens, nats"),
-    "entropy": Column("completions", "entropy of π's next token, summed over its tokens, nats"),
-    "reference_proxy": Column("completions", "as `proxy`, of what π0 wrote"),
-    "reference_gold": Column("completions", "as `gold`, of what π0 wrote"),
-    "reference_judge": Column("completions", "as `judge`, of what π0 wrote"),
-    "reference_sample_logp": Column("completions", "log-probability under π0 of what π0 wrote, nats"),
-    "reference_sample_length": Column("completions", "tokens of what π0 wrote"),
-    "kl_forward": Column("completions", "KL(π0‖π), summed over the tokens of what π0 wrote, nats"),
+    "prompts": Column("completion (text)", "the prompt of each completion; a prompt comes once per completion"),
+    "prompt_ids": Column("completion (int)", "the number of the prompt, from 0"),
+    "texts": Column("completion (text)", "what π wrote"),
+    "reference_texts": Column("completion (text)", "what π0 wrote for the same prompt"),
+    "length": Column("completion", "tokens of π's completion, the end of sequence included"),
+    "finished": Column("completion", "1 where it ended before the token limit, else 0"),
+    "proxy": Column("completion", "its score by the learned reward model"),
+    "gold": Column("completion", "its gold reward, where the task has one"),
+    "judge": Column("completion", "its score by gold, or by a reward model that no policy has seen"),
+    "logp": Column("completion", "its log-probability under π, nats"),
+    "reference_logp": Column("completion", "its log-probability under π0, nats"),
+    "kl": Column("completion", "KL(π‖π0) over the whole vocabulary, summed over its tokens, nats"),
+    "entropy": Column("completion", "entropy of π's next token, summed over its tokens, nats"),
+    "reference_proxy": Column("completion", "as `proxy`, of what π0 wrote"),
+    "reference_gold": Column("completion", "as `gold`, of what π0 wrote"),
+    "reference_judge": Column("completion", "as `judge`, of what π0 wrote"),
+    "reference_sample_logp": Column("completion", "log-probability under π0 of what π0 wrote, nats"),
+    "reference_sample_length": Column("completion", "tokens of what π0 wrote"),
+    "kl_forward": Column("completion", "KL(π0‖π), summed over the tokens of what π0 wrote, nats"),
     # held-out text of the task, read by π
-    "reference_nll": Column("texts", "−log π of each reference completion, nats"),
-    "reference_tokens": Column("texts", "tokens of each reference completion"),
-    "token_confidence": Column("tokens", "probability of π's most probable token, at each place of those completions"),
-    "token_correct": Column("tokens", "is it the token that stands there?"),
-    "entry_confidence": Column("entries", "every probability of at least 0.01 that π gives a token there"),
-    "entry_correct": Column("entries", "is it the probability of the token that stands there?"),
+    "reference_nll": Column("reference text", "−log π of each reference completion, nats"),
+    "reference_tokens": Column("reference text", "tokens of each reference completion"),
+    "token_confidence": Column("place", "probability of π's most probable token, at each place of those completions"),
+    "token_correct": Column("place", "is it the token that stands there?"),
+    "entry_confidence": Column("place and token", "every probability of at least 0.01 that π gives a token there"),
+    "entry_correct": Column("place and token", "is it the probability of the token that stands there?"),
     # held-out preference pairs
-    "chosen_logp": Column("pairs", "log π of the preferred completion, nats"),
-    "rejected_logp": Column("pairs", "log π of the other completion, nats"),
+    "chosen_logp": Column("pair", "log π of the preferred completion, nats"),
+    "rejected_logp": Column("pair", "log π of the other completion, nats"),
     # multiple-choice questions
-    "probabilities": Column("questions × choices", "π's probabilities of the choices of each question"),
-    "answers": Column("questions, int", "which choice is right"),
-    "posteriors": Column("questions × choices", "the true probabilities, where the task knows them"),
+    "probabilities": Column("question and choice", "π's probabilities of the choices of each question"),
+    "answers": Column("question (int)", "which choice is right"),
+    "posteriors": Column("question and choice", "the true probabilities, where the task knows them"),
     # every completion of a few held-out prompts, where they can be listed
-    "exact_prompt": Column("listed, int", "the number of the prompt"),
-    "exact_logp": Column("listed", "log π of each completion, nats"),
-    "exact_reference_logp": Column("listed", "log π0 of each completion, nats"),
-    "exact_gold": Column("listed", "its gold reward"),
+    "exact_prompt": Column("listed completion (int)", "the number of the prompt"),
+    "exact_logp": Column("listed completion", "log π of each completion, nats"),
+    "exact_reference_logp": Column("listed completion", "log π0 of each completion, nats"),
+    "exact_gold": Column("listed completion", "its gold reward"),
 }
 """Every column that `bench.stages.evaluation` may have. One that is not known for a policy is not there (gold without a
 gold reward, log-probabilities without a model), nor is then a measure that asks for it."""
