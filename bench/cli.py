@@ -1,4 +1,4 @@
-"""The command line: `bench run`, `bench list`, `bench table`, `bench judge`, `bench plot`, `bench tune`."""
+"""The command line: `bench run`, `list`, `table`, `judge`, `plot`, `report`, `tune`."""
 
 from __future__ import annotations
 
@@ -185,6 +185,18 @@ def plot(run: RunArgument) -> None:
 
     for file in draw_all(load_run(run), run / "plots"):
         print(f"drew {_short(file)}")
+
+
+@app.command()
+def report(run: RunArgument) -> None:
+    """Write a run's summary, tables, plots and samples as one HTML page beside the records.
+
+    The page needs no network and no other file: it can be sent or archived as it is.
+    """
+    from bench.analysis.loading import load_run
+    from bench.analysis.report import write_report
+
+    print(f"wrote {_short(write_report(load_run(run), run / 'report.html'))}")
 
 
 @app.command()
