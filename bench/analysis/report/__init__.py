@@ -13,8 +13,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.analysis.loading import RunFrames
-from bench.analysis.report.pictures import pictures
-from bench.analysis.report.samples import samples
+from bench.analysis.report.pictures import embed_plots
+from bench.analysis.report.samples import choose_samples
 from bench.analysis.report.sheets import claim_sheet, cost_sheet, main_sheet, win_rate_sheets
 from bench.analysis.report.summary import summarise_in_words
 from bench.analysis.report.words import counted, labels, listed
@@ -29,7 +29,7 @@ def write_report(run: RunFrames, path: str | Path, verdicts: pd.DataFrame | None
     verdicts: one row per claim, see `bench.analysis.claims.verdicts`; None or empty where the run tests none.
     Whatever the run lacks (gold reward, completions, cells that ended well) is said on the page.
     """
-    drawn, not_drawn = pictures(run)
+    drawn, not_drawn = embed_plots(run)
     page = _environment().get_template("report.html").render(
         title=run.directory.absolute().name,
         about=_about(run),
@@ -40,7 +40,7 @@ def write_report(run: RunFrames, path: str | Path, verdicts: pd.DataFrame | None
         cost=cost_sheet(run),
         pictures=drawn,
         not_drawn=not_drawn,
-        samples=samples(run),
+        samples=choose_samples(run),
         style=_inline("report.css"),
         script=_inline("report.js"),
     )  # fmt: skip

@@ -33,7 +33,7 @@ REFERENCE = "π0"
 _TEXTS = ("prompt", "completion")
 
 
-def samples(run: RunFrames) -> list[dict[str, Any]]:
+def choose_samples(run: RunFrames) -> list[dict[str, Any]]:
     """One entry per task and model that has completions, as the page's script reads it.
 
     An entry: `about`, `column` (gold or judge; None without), `arms` (the first is π0), `ordered` (could the prompts be
