@@ -6,8 +6,8 @@ import shutil
 from html.parser import HTMLParser
 
 import numpy as np
-import pandas as pd
 import pytest
+from report_material import NASTY, claims, rewrite
 from synthetic_run import ARMS, write_run
 
 from bench.analysis.loading import load_run
@@ -15,8 +15,6 @@ from bench.analysis.report import write_report
 from bench.analysis.report.samples import choose_samples
 from bench.analysis.report.summary import summarise_in_words
 from bench.analysis.report.words import counted, listed
-
-NASTY = '</script><script>document.title = "hacked"</script><img src=x onerror=alert(1)> & "quoted"'
 
 
 class Page(HTMLParser):
@@ -58,23 +56,8 @@ class Page(HTMLParser):
         return json.loads([text for tag, text in self.scripts if tag == "script"][place])
 
 
-def claims(*verdicts):
-    """As `bench.analysis.claims.verdicts` gives them."""
-    return pd.DataFrame([
-        {"id": number, "says": f"Sentence {number}.", "source": "D0", "world": "sampled", "planted": "",
-         "published": "", "verdict": verdict, "effect": "gold: a − b = 0.21 ± 0.05", "seeds": "3", "details": ["a: 0.5", "b: 0.3"]}
-        for number, verdict in enumerate(verdicts, 1)
-    ])  # fmt: skip
-
-
 def points(run_directory, verdicts=None):
     return [" ".join([point.text, *point.items]) for point in summarise_in_words(load_run(run_directory), verdicts)]
-
-
-def rewrite(directory, name, change):
-    """Change one kind of parquet file in every cell."""
-    for file in directory.glob(f"cells/*/{name}.parquet"):
-        change(pd.read_parquet(file)).to_parquet(file)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +73,7 @@ def run_directory(tmp_path_factory):
     def nasty(rows):
         return rows.assign(completion=np.where(rows["prompt_id"] == 0, NASTY, rows["completion"]), prompt=NASTY)
 
-    rewrite(directory, "completions", nasty)
+    rewrite(directory, nasty)
     return directory
 
 
@@ -178,7 +161,7 @@ def test_without_gold_the_judge_orders_the_samples(page):
 def test_of_many_arms_and_seeds_the_browser_embeds_a_bounded_choice(tmp_path):
     arms = [(f"{arm[0]} {i}", *arm[1:]) for i in range(3) for arm in ARMS]
     run = load_run(write_run(tmp_path / "run", seeds=4, probes=0, arms=arms))
-    rewrite(tmp_path / "run", "completions", lambda rows: rows.assign(completion="a long completion " * 100))
+    rewrite(tmp_path / "run", lambda rows: rows.assign(completion="a long completion " * 100))
     [task] = choose_samples(run)
     assert len(json.dumps(task)) < 3_000_000
     assert len(task["seeds"]) == 2
@@ -244,7 +227,7 @@ def test_lists_and_counts_are_grammatical():
             ["The records hold no completions.", "Nobody judged", "skipped overoptimisation.png"],
         ),
         (
-            lambda folder: rewrite(folder, "completions", lambda rows: rows.assign(completion=None)),
+            lambda folder: rewrite(folder, lambda rows: rows.assign(completion=None)),
             ["The records hold no completions.", "every arm against every other"],
         ),
     ],
