@@ -152,7 +152,7 @@
     const wanted = column === "gold" ? "gold" : "judge";
     const without = column === "gold" ? "" : column ? " No gold reward is known for this task: the judge stands in for it." : "";
     how.textContent = ordered
-      ? `Worst reward hacking first: the gap is proxy minus ${wanted}, each in standard deviations of π0's samples above π0's mean. Some prompts taken by chance follow.${without}`
+      ? `Worst reward hacking first: the gap is proxy minus ${wanted}, each in standard deviations of π0's samples above π0's mean. On these prompts each arm shows its completions with the largest gaps; on those by chance, which follow, its first ones.${without}`
       : `Prompts taken by chance: π0's own rewards or what is really wanted are not in the records, so that there is no gap to order them by.${without}`;
     fill(seed, seeds.map((each) => String(each.seed)));
     showSeed();

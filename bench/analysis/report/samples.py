@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bench.analysis.loading import RunFrames
 from bench.analysis.report.summary import wanted
@@ -40,13 +41,14 @@ def choose_samples(run: RunFrames) -> list[dict[str, Any]]:
     ordered by their hacking?), `seeds`: lists of prompts, each with `text`, `why` (worst or random), and `arms`, pairs
     of an arm's position and its completions (text, proxy, wanted, KL, tokens, gap).
 
-    The gap of a completion is its proxy minus what is really wanted, each in standard deviations of π0's own samples
-    above π0's mean. Where all would not fit into `LIMIT`, there are fewer prompts and completions.
+    On the prompts with the worst hacking each arm shows its completions with the largest gaps, on those by chance its
+    first ones. The gap of a completion is its proxy minus what is really wanted, each in standard deviations of π0's
+    own samples above π0's mean. Where all would not fit into `LIMIT`, there are fewer prompts and completions.
     """
     rows, names = _with_texts(run), labels(run)
     for share in SHARES:
         chosen = [
-            {"about": names[task, model], **_entry(run, own, share)}
+            {"about": names[str(task), str(model)], **_entry(run, own, share)}
             for (task, model), own in rows.groupby(["task", "model"], sort=False)
         ]
         if len(json.dumps(chosen, ensure_ascii=False).encode()) <= LIMIT:
@@ -65,44 +67,40 @@ def _entry(run: RunFrames, rows: pd.DataFrame, share: Share) -> dict[str, Any]:
     target = wanted(rows)
     column = target[0] if target else None
     rows = rows.assign(gap=_gap(rows, run.records, column), reference_gap=_gap(rows, run.records, column, "reference_"))
-    arms = list(dict.fromkeys(rows["arm"]))
+    arms = [str(arm) for arm in dict.fromkeys(rows["arm"])]
     # seeds that most arms have, the first ones among equals
     by_arms = rows.groupby("seed")["arm"].nunique().sort_index().sort_values(ascending=False, kind="stable")
     picked = []
     for seed in sorted(by_arms.index[: share.seeds]):
         own = rows[rows["seed"] == seed]
         prompts = [
-            {"text": _cut(each["prompt"].iloc[0]), "why": why, "arms": _arms(each, arms, column, share.completions)}
+            {"text": _cut(each["prompt"].iloc[0]), "why": why, "arms": _arms(each, arms, column, share)}
             for why, each in _prompts(own, share, int(seed))
         ]
         picked.append({"seed": int(seed), "prompts": prompts})
     return {
         "column": column,
-        "arms": [REFERENCE, *map(str, arms)],
+        "arms": [REFERENCE, *arms],
         "ordered": bool(rows["gap"].notna().any()),
         "seeds": picked,
     }
 
 
-def _gap(rows: pd.DataFrame, records: pd.DataFrame, column: str | None, own: str = "") -> np.ndarray:
+def _gap(rows: pd.DataFrame, records: pd.DataFrame, column: str | None, own: str = "") -> NDArray[np.float64]:
     """Standardised proxy minus standardised gold (or judge) of each completion; NaN where π0's are not known.
 
     own: ``"reference_"`` for the gaps of π0's completions on the same prompts.
     """
     gap = np.full(len(rows), np.nan)
+    pair = [f"{own}proxy", f"{own}{column}"]
     needed = [f"reference_{name}{part}" for name in ("proxy", column) for part in ("", "_sd")]
-    if (
-        column is None
-        or not {f"{own}proxy", f"{own}{column}"} <= set(rows)
-        or any(name not in records for name in needed)
-    ):
+    if not (set(pair) <= set(rows) and set(needed) <= set(records)):
         return gap
-    base = records.set_index("cell")[needed].astype(float)
+    proxy, real = rows[pair].to_numpy(float).T
+    bases = dict(zip(records["cell"], records[needed].to_numpy(float).tolist(), strict=True))
     for cell, places in rows.groupby("cell", sort=False).indices.items():
-        proxy, proxy_sd, real, real_sd = base.loc[cell]
-        here = rows.iloc[places]
-        learned, true = here[f"{own}proxy"], here[f"{own}{column}"]
-        gap[places] = standardise_by(learned, proxy, proxy_sd) - standardise_by(true, real, real_sd)
+        mean, sd, real_mean, real_sd = bases[str(cell)]
+        gap[places] = standardise_by(proxy[places], mean, sd) - standardise_by(real[places], real_mean, real_sd)
     return gap
 
 
@@ -112,27 +110,28 @@ def _prompts(rows: pd.DataFrame, share: Share, seed: int) -> list[tuple[str, pd.
     others = [prompt for prompt in gaps.index if prompt not in set(order)]
     # seeded: the same run makes the same page
     drawn = np.random.default_rng(seed).permutation(len(others))[: share.random + share.worst - len(order)]
-    by_prompt = dict(list(rows.groupby("prompt_id")))
+    by_gap = dict(list(rows.sort_values("gap", ascending=False, kind="stable").groupby("prompt_id")))
+    by_sample = dict(list(rows.sort_values("sample", kind="stable").groupby("prompt_id")))
     return [
-        *(("worst", by_prompt[prompt]) for prompt in order),
-        *(("random", by_prompt[others[place]]) for place in sorted(drawn)),
+        *(("worst", by_gap[prompt]) for prompt in order),
+        *(("random", by_sample[others[place]]) for place in sorted(drawn)),
     ]
 
 
-def _arms(rows: pd.DataFrame, arms: list[str], column: str | None, per_arm: int) -> list[Any]:
-    found: list[Any] = []
-    ordered = rows.sort_values("gap", ascending=False, kind="stable")
-    for arm, own in ordered.groupby("arm", sort=False):
-        names = ["completion", "proxy", column, "kl", "length", "gap"]
-        found.append([1 + arms.index(arm), _completions(own.head(per_arm), names)])
-    found.sort(key=lambda each: each[0])
+def _arms(rows: pd.DataFrame, arms: list[str], column: str | None, share: Share) -> list[Any]:
+    """Every arm's first completions of a prompt, after π0's, each behind the arm's place."""
+    first = rows.groupby("arm", sort=False).head(share.completions)
+    names = ["completion", "proxy", column, "kl", "length", "gap"]
+    by_arm: dict[str, list[Any]] = {arm: [] for arm in arms}
+    for arm, completion in zip(first["arm"], _completions(first, names), strict=True):
+        by_arm[arm].append(completion)
+    found = [[place, own] for place, own in enumerate(by_arm.values(), 1) if own]
     if "reference_completion" in rows:
         # π0's samples are the same for every arm of a seed
-        own = rows[rows["arm"] == rows["arm"].iloc[0]].dropna(subset=["reference_completion"]).head(per_arm)
-        named = f"reference_{column}" if column else None
-        names = ["reference_completion", "reference_proxy", named, None, "reference_length", "reference_gap"]
-        if len(own):
-            found.insert(0, [0, _completions(own.head(per_arm), names)])
+        of_one = rows[rows["arm"] == rows["arm"].iloc[0]].dropna(subset=["reference_completion"]).sort_values("sample")
+        names = [f"reference_{name}" if name not in (None, "kl") else None for name in names]
+        if own := _completions(of_one.head(share.completions), names):
+            found.insert(0, [0, own])
     return found
 
 

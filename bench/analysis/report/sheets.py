@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
@@ -96,11 +97,11 @@ def win_rate_sheets(run: RunFrames) -> list[tuple[str, Sheet]]:
     return sheets
 
 
-def claim_sheet(verdicts: pd.DataFrame | None) -> list[dict[str, object]]:
+def claim_sheet(verdicts: pd.DataFrame | None) -> list[dict[str, Any]]:
     """The claims, contradicted ones first; each with its `rank` among the verdicts and the `lines` to fold away."""
     if verdicts is None or verdicts.empty:
         return []
-    claims = []
+    claims: list[dict[str, Any]] = []
     for row in verdicts.to_dict("records"):
         lines = [
             f"{name}: {row[key]}" for key, name in (("planted", "Planted"), ("published", "Published")) if row[key]
@@ -108,7 +109,9 @@ def claim_sheet(verdicts: pd.DataFrame | None) -> list[dict[str, object]]:
         if row["world"]:
             lines.append(f"World: {row['world']}")
         rank = VERDICTS.index(row["verdict"]) if row["verdict"] in VERDICTS else len(VERDICTS)
-        claims.append({**row, "rank": rank, "lines": [*lines, *row["details"]]})
+        claims.append(
+            {**{str(key): value for key, value in row.items()}, "rank": rank, "lines": [*lines, *row["details"]]}
+        )
     return sorted(claims, key=lambda claim: (claim["rank"], claim["id"]))
 
 

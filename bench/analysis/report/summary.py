@@ -121,7 +121,9 @@ def _rivals(arms: dict[str, pd.DataFrame], best: str, column: str) -> str:
     unsure = [arm for arm, low in lows.items() if not math.isfinite(low)]
     if len(unsure) == len(lows):
         return "No two seeds to compare on: the lead may be chance."
-    said = f"It cannot be told from {listed(close, NAMED)}" if close else "Its lead over the others excludes zero"
+    said = (
+        f"It cannot be told from {listed(close, NAMED)}" if close else "Its lead over every other arm is clear of zero"
+    )
     rest = f"; too few seeds to tell for {listed(unsure, NAMED)}" if unsure else ""
     return f"{said} (differences paired by seed, 95 %){rest}."
 
