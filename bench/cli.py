@@ -1,4 +1,4 @@
-"""The command line: `bench run`, `list`, `table`, `judge`, `plot`, `report`, `tune`."""
+"""The command line, `bench …`: every command loads what it needs when it is called, so that help is quick."""
 
 from __future__ import annotations
 
@@ -188,18 +188,6 @@ def plot(run: RunArgument) -> None:
 
 
 @app.command()
-def report(run: RunArgument) -> None:
-    """Write a run's summary, tables, plots and samples as one HTML page beside the records.
-
-    The page needs no network and no other file: it can be sent or archived as it is.
-    """
-    from bench.analysis.loading import load_run
-    from bench.analysis.report import write_report
-
-    print(f"wrote {_short(write_report(load_run(run), run / 'report.html'))}")
-
-
-@app.command()
 def tune(
     matrix: Annotated[
         str, typer.Argument(metavar="MATRIX", help="A matrix file (YAML) or a built-in one, e.g. quickstart.")
@@ -250,6 +238,18 @@ def tune(
     print_search(tuned)
     chosen, *records = write_search(tuned, folder)
     print(f"\nAll trials: {', '.join(str(_short(file)) for file in records)}   Results: bench run {_short(chosen)}")
+
+
+@app.command()
+def report(run: RunArgument) -> None:
+    """Write a run's summary, tables, plots and samples as one HTML page beside the records.
+
+    The page needs no network and no other file: it can be sent or archived as it is.
+    """
+    from bench.analysis.loading import load_run
+    from bench.analysis.report import write_report
+
+    print(f"wrote {_short(write_report(load_run(run), run / 'report.html'))}")
 
 
 def _print_table(directory: Path) -> list[Path]:
