@@ -18,7 +18,6 @@ from bench.analysis.report.samples import choose_samples
 from bench.analysis.report.sheets import claim_sheet, cost_sheet, main_sheet, win_rate_sheets
 from bench.analysis.report.summary import summarise_in_words
 from bench.analysis.report.words import counted, labels, listed
-from bench.store import write_atomically
 
 HERE = Path(__file__).parent
 
@@ -45,7 +44,8 @@ def write_report(run: RunFrames, path: str | Path, verdicts: pd.DataFrame | None
         script=_inline("report.js"),
     )  # fmt: skip
     path = Path(path)
-    write_atomically(path, page)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8")
     return path
 
 

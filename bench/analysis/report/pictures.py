@@ -56,7 +56,10 @@ def embed_plots(run: RunFrames) -> tuple[list[Picture], list[str]]:
     one is taken only where the records no longer hold what it was drawn from, which its description then says.
     """
     beside = sorted((run.directory / "plots").glob("*.png"))
-    records = [file.stat().st_mtime for file in run.directory.glob("cells/*/record.json")]
+    # of a run as it was made, and of one packed into few files
+    records = [
+        file.stat().st_mtime for form in ("cells/*/record.json", "records.*") for file in run.directory.glob(form)
+    ]
     if beside and min(file.stat().st_mtime for file in beside) >= max(records, default=0):
         return _embed(run, {file: "" for file in beside}, [])
     with tempfile.TemporaryDirectory() as folder:
