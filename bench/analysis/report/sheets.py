@@ -74,13 +74,12 @@ def main_sheet(run: RunFrames) -> Sheet:
 def cost_sheet(run: RunFrames) -> Sheet:
     """What a cell of each arm cost, mean over seeds, with all the stages that it rests on."""
     rows = []
-    for (task, model, arm), cells in run.records.groupby(["task", "model", "arm"], sort=False):
-        ok = cells[cells["status"] == "ok"]
-        row = {"task": str(task), "model": str(model), "arm": str(arm)}
-        for column, name in COSTS.items():
-            known = column in ok and ok[column].notna().any()
-            row[name] = _cost(ok[column]) if known else ""
-        rows.append(row)
+    for task, model, records in run.groups():
+        for arm, cells in records.groupby("arm", sort=False):
+            ok = cells[cells["status"] == "ok"]
+            known = [column for column in COSTS if column in ok and ok[column].notna().any()]
+            costs = {name: _cost(ok[column]) if column in known else "" for column, name in COSTS.items()}
+            rows.append({"task": task, "model": model, "arm": str(arm), **costs})
     frame = pd.DataFrame(rows, columns=None if rows else ["task", "model", "arm"])
     frame = frame.loc[:, (frame != "").any()] if len(frame) else frame
     note = "Of cells that ended well: mean ± half of the 95 % interval over seeds, each cell with all its stages."

@@ -71,7 +71,9 @@ def _of_tasks(run: RunFrames) -> Iterator[Point]:
     names = labels(run)
     items = [_best(names[task, model], cells) for task, model, cells in run.groups()]
     if items:
-        yield Point("Which arm is best, and at what price:", items)
+        yield Point(
+            "Which arm is best, and at what price (held against the others by differences paired by seed, 95 %):", items
+        )
     hacked = [each for task, model, cells in run.groups() if (each := _hacked(names[task, model], cells))]
     if hacked:
         yield Point(
@@ -125,7 +127,7 @@ def _rivals(arms: dict[str, pd.DataFrame], best: str, column: str) -> str:
         f"It cannot be told from {listed(close, NAMED)}" if close else "Its lead over every other arm is clear of zero"
     )
     rest = f"; too few seeds to tell for {listed(unsure, NAMED)}" if unsure else ""
-    return f"{said} (differences paired by seed, 95 %){rest}."
+    return f"{said}{rest}."
 
 
 def _hacked(where: str, cells: pd.DataFrame) -> str:
@@ -166,15 +168,18 @@ def _of_cells(run: RunFrames) -> Iterator[Point]:
 
 
 def _troubles(bad: pd.DataFrame) -> Iterator[str]:
-    """One line per arm and reason, the commonest first."""
+    """One line per arm, status and reason, the commonest first."""
     reason = bad["reason"].fillna("no reason recorded").astype(str).str.strip().str.split("\n").str[0].str[:160]
-    keys = [bad["task"], bad["model"], bad["arm"], bad["status"], reason]
+    keys = [bad["arm"], bad["status"], reason]
     groups = sorted(bad.groupby(keys, sort=False), key=lambda each: -len(each[1]))
-    for (task, _, arm, status, why), rows in groups[:NAMED]:
+    for (arm, status, why), rows in groups[:NAMED]:
         steps = rows["step"].dropna()
         where = f" at step {int(steps.iloc[0])}" if len(rows) == 1 and len(steps) else ""
-        seeds = [str(seed) for seed in sorted(rows["seed"])]
-        yield f"{arm} on {task}, seed{'s' * (len(seeds) > 1)} {listed(seeds, NAMED)}: {status}{where}: {why}"
+        tasks, seeds = list(dict.fromkeys(rows["task"])), [str(seed) for seed in sorted(rows["seed"])]
+        which = (
+            f"seed{'s' * (len(seeds) > 1)} {listed(seeds, NAMED)}" if len(tasks) == 1 else counted(len(rows), "cell")
+        )
+        yield f"{arm} on {listed(tasks, NAMED)}, {which}: {status}{where}: {why}"
     if len(groups) > NAMED:
         left = sum(len(rows) for _, rows in groups[NAMED:])
         yield f"and {counted(left, 'further cell')}, for which see the notes beneath the results."
