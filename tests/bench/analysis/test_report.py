@@ -1,12 +1,14 @@
 """The page of a run: whole in one file, true to the records, and safe with whatever a model writes."""
 
 import json
+import os
 import re
 import shutil
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from PIL import Image
 from report_material import NASTY, claims, rewrite
 from synthetic_run import ARMS, write_run
 
@@ -256,3 +258,16 @@ def test_a_run_in_which_nothing_ended_well_has_a_page(tmp_path, status):
     page = Page(write_report(load_run(directory), directory / "report.html", claims()))
     assert "no cell has ended well yet" in page.text
     assert "a reason" in page.text
+
+
+def test_plots_beside_the_records_are_taken_while_they_are_newer(tmp_path):
+    directory = write_run(tmp_path / "run", seeds=1, probes=0, arms=ARMS[1:3])
+    (directory / "plots").mkdir()
+    Image.new("RGB", (300, 200), "white").save(directory / "plots" / "of_my_own.png")
+    newer = Page(write_report(load_run(directory), directory / "report.html"))
+    assert [image["alt"] for image in newer.all("img")] == ["Of my own (reviews)."]
+    assert write_report(load_run(directory), directory / "again.html").read_text() == newer.source
+    os.utime(directory / "plots" / "of_my_own.png", (0, 0))
+    alts = [image["alt"] for image in Page(write_report(load_run(directory), directory / "report.html")).all("img")]
+    assert "Drawn before the last record was written. Of my own (reviews)." in alts
+    assert any(alt.startswith("What reward costs in KL") for alt in alts)
