@@ -103,6 +103,18 @@ def list_all(plugin: Plugins = None) -> None:
 
 
 @app.command()
+def report(run: RunArgument) -> None:
+    """Write a run's summary, tables, plots and samples as one HTML page beside the records.
+
+    The page needs no network and no other file: it can be sent or archived as it is.
+    """
+    from bench.analysis.loading import load_run
+    from bench.analysis.report import write_report
+
+    print(f"wrote {_short(write_report(load_run(run), run / 'report.html'))}")
+
+
+@app.command()
 def measures() -> None:
     """Print the page of all measures, as Markdown: definition, unit, direction and trap of each."""
     from bench.measures.page import page
@@ -238,18 +250,6 @@ def tune(
     print_search(tuned)
     chosen, *records = write_search(tuned, folder)
     print(f"\nAll trials: {', '.join(str(_short(file)) for file in records)}   Results: bench run {_short(chosen)}")
-
-
-@app.command()
-def report(run: RunArgument) -> None:
-    """Write a run's summary, tables, plots and samples as one HTML page beside the records.
-
-    The page needs no network and no other file: it can be sent or archived as it is.
-    """
-    from bench.analysis.loading import load_run
-    from bench.analysis.report import write_report
-
-    print(f"wrote {_short(write_report(load_run(run), run / 'report.html'))}")
 
 
 def _print_table(directory: Path) -> list[Path]:
