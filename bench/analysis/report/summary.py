@@ -54,12 +54,17 @@ def _of_claims(verdicts: pd.DataFrame | None) -> Iterator[Point]:
     wrong = verdicts[verdicts["verdict"] == "contradicted"]
     if len(wrong):
         items = [
-            f"Claim {row['id']} ({row['source']}): {str(row['says']).rstrip('.')}. Found: {row['effect'] or 'nothing'}."
+            f"Claim {row['id']} ({row['source']}): {_sentence(row['says'])} "
+            f"Found: {_sentence(row['effect'] or 'nothing')}"
             for row in wrong.to_dict("records")
         ]
         yield Point(f"The contradicted claim{'s' * (len(wrong) > 1)}:", items)
     elif count["reproduced"] or count["inconclusive"]:
         yield Point("No claim is contradicted.")
+
+
+def _sentence(text: str) -> str:
+    return f"{text.rstrip('.')}."
 
 
 def _verdict(count: int, name: str) -> str:
