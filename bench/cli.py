@@ -1,4 +1,4 @@
-"""The command line: `bench run`, `bench list`, `bench table`, `bench judge`, `bench plot`, `bench tune`."""
+"""The command line, `bench …`: every command loads what it needs when it is called, so that help is quick."""
 
 from __future__ import annotations
 
@@ -100,6 +100,18 @@ def list_all(plugin: Plugins = None) -> None:
             print(f"  {name:<{width}}  {line}")
     for file, error in plugins.broken(files).items():
         typer.secho(f"cannot be imported: {file}: {error}", fg="yellow", err=True)
+
+
+@app.command()
+def report(run: RunArgument) -> None:
+    """Write a run's summary, tables, plots and samples as one HTML page beside the records.
+
+    The page needs no network and no other file: it can be sent or archived as it is.
+    """
+    from bench.analysis.loading import load_run
+    from bench.analysis.report import write_report
+
+    print(f"wrote {_short(write_report(load_run(run), run / 'report.html'))}")
 
 
 @app.command()

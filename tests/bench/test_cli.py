@@ -100,6 +100,18 @@ def test_a_mistake_is_one_short_message_and_exit_status_2(done, folder, argument
         assert word in refused.stderr
 
 
+def test_a_report_is_one_page_beside_the_records(done, folder):
+    written = bench("report", "results/toy", cwd=folder)
+    assert written.returncode == 0, written.stderr
+    assert str(Path("results") / "toy" / "report.html") in written.stdout
+    page = (folder / "results" / "toy" / "report.html").read_text()
+    assert "Of 2 cells with a record, 1 failed" in page
+    assert "ZeroDivisionError" in page
+    refused = bench("report", "results/tyo", cwd=folder)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "toy" in refused.stderr
+
+
 def test_an_unknown_option_is_refused_with_exit_status_2(folder):
     assert bench("run", "toy.yaml", "--job", "2", cwd=folder).returncode == 2
 
