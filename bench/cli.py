@@ -108,10 +108,12 @@ def report(run: RunArgument) -> None:
 
     The page needs no network and no other file: it can be sent or archived as it is.
     """
+    from bench.analysis.claims import verdicts
     from bench.analysis.loading import load_run
     from bench.analysis.report import write_report
 
-    print(f"wrote {_short(write_report(load_run(run), run / 'report.html'))}")
+    frames = load_run(run)
+    print(f"wrote {_short(write_report(frames, run / 'report.html', verdicts(frames)))}")
 
 
 @app.command()
