@@ -1,4 +1,4 @@
-"""The command line: `bench run`, `bench list`, `bench table`, `bench judge`, `bench plot`, `bench tune`."""
+"""The command line: `bench run`, `bench list`, `bench table`, `bench judge`, `bench plot`, `bench pack`, `bench tune`."""
 
 from __future__ import annotations
 
@@ -185,6 +185,25 @@ def plot(run: RunArgument) -> None:
 
     for file in draw_all(load_run(run), run / "plots"):
         print(f"drew {_short(file)}")
+
+
+@app.command()
+def pack(
+    run: RunArgument,
+    texts: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Keep the texts of the first 16 prompts, of so many seeds.")
+    ] = 1,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the folder `cells` where it is.")] = False,
+) -> None:
+    """Turn a run's folder of cells into a few small files that can be committed.
+
+    Tables, plots and `bench run` take a packed run as it is; new cells lie beside it until it is packed again. Dropped
+    are most texts, the probes (their reliability diagram stays), and digits beyond single precision.
+    """
+    from bench.analysis.packing import pack as pack_run
+
+    for file in pack_run(run, texts, keep):
+        print(f"wrote {_short(file)} ({file.stat().st_size / 1e6:.2f} MB)")
 
 
 @app.command()

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from bench.analysis.loading import RunFrames
+from bench.analysis.loading import RunFrames, completion_digests, plain
 from bench.errors import BenchError
 from bench.judges import verdicts
 
@@ -69,7 +69,7 @@ def entrants_of(run: RunFrames) -> pd.DataFrame:
         # every cell of a seed carries the same samples of π0
         for _, seed in here.groupby("seed", sort=True):
             one = seed[seed["cell"] == seed["cell"].iloc[0]]
-            if f"{_OWN}completion" in one and one[f"{_OWN}completion"].notna().all():
+            if f"{_OWN}length" in one and one[f"{_OWN}length"].notna().all():
                 theirs = [name for name in one if str(name).startswith(_OWN) and name != f"{_OWN}logp"]
                 own = one[["task", "model", "seed", "prompt_id", "sample", "prompt", *theirs]]
                 parts.append(own.rename(columns=lambda name: str(name).removeprefix(_OWN)).assign(arm=REFERENCE))
@@ -105,11 +105,10 @@ def tie_band(run: RunFrames) -> float:
 
 
 def fingerprint(run: RunFrames) -> str:
-    """Identifies the completions that a run holds."""
+    """Identifies the completions that a run holds; packing leaves it as it is."""
     digest = hashlib.sha256()
-    for name in run.records["cell"]:
-        file = run.directory / "cells" / name / "completions.parquet"
-        digest.update(f"{name}\n".encode() + (file.read_bytes() if file.exists() else b""))
+    for name, of_cell in completion_digests(run).items():
+        digest.update(f"{name}\n{of_cell}\n".encode())
     return digest.hexdigest()
 
 
@@ -119,7 +118,8 @@ def _pairs(group: pd.DataFrame) -> Iterator[pd.DataFrame]:
     arms = {arm: rows.set_index(["prompt_id", "sample"]) for arm, rows in placed.groupby("arm", sort=False)}
     for (first, mine), (second, theirs) in itertools.combinations(arms.items(), 2):
         both = mine.join(theirs, how="inner", lsuffix="_mine", rsuffix="_theirs")
-        if (both["prompt_mine"].map(str) != both["prompt_theirs"].map(str)).any():
+        asked = both[["prompt_mine", "prompt_theirs"]].dropna().map(plain)  # None where the texts are packed away
+        if (asked["prompt_mine"] != asked["prompt_theirs"]).any():
             raise BenchError(f"the arms {first!r} and {second!r} answered different prompts: run the matrix again")
         task, model, seed = group[["task", "model", "seed"]].iloc[0]
         pair = both.index.to_frame(index=False).assign(
