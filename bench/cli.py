@@ -1,4 +1,4 @@
-"""The command line: `bench run`, `bench list`, `bench table`, `bench judge`, `bench plot`, `bench pack`, `bench tune`."""
+"""The command line, `bench …`: every command loads what it needs when it is called, so that help is quick."""
 
 from __future__ import annotations
 

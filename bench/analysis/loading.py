@@ -1,11 +1,11 @@
-"""A run's folder as pandas frames, be it one folder per cell, packed (see `bench.analysis.packing`), or some of each."""
+"""A run's folder as pandas frames: one folder per cell, packed (see `bench.analysis.packing`), or some of each."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
 import json
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -124,10 +124,15 @@ class RunFrames:
         for (task, model), records in self.records.groupby(["task", "model"], sort=False):
             yield str(task), str(model), records
 
-    def own(self, cell: str, file: str) -> Path | None:
-        """A file in a cell's own folder; None where there is none, or where the cell is packed."""
-        folder = self.directory / "cells" / cell
-        return folder / file if (folder / "record.json").exists() and (folder / file).exists() else None
+    @cached_property
+    def unpacked(self) -> frozenset[str]:
+        """Ids of the cells whose record lies in a folder of its own."""
+        return frozenset(path.parent.name for path in self.directory.glob("cells/*/record.json"))
+
+    def own_files(self, name: str) -> dict[str, Path]:
+        """The file `name` in cells' own folders, by the cell's id."""
+        files = {path.parent.name: path for path in self.directory.glob(f"cells/*/{name}")}
+        return {cell: path for cell, path in files.items() if cell in self.unpacked}
 
     def _frames(
         self,
@@ -143,8 +148,9 @@ class RunFrames:
         cells = self.records["cell"].tolist()
         # files of one schema become pandas together: one by one that takes most of the time
         alike: dict[str, list[tuple[int, pa.Table]]] = {}
+        own = self.own_files(name)
         for place, cell in enumerate(cells):
-            if path := self.own(cell, name):
+            if path := own.get(cell):
                 table = pq.read_table(path, columns=columns)
                 if columns and len(table):
                     table = pa.Table.from_pandas(then(table.to_pandas()), preserve_index=False)
@@ -153,22 +159,22 @@ class RunFrames:
         frames = [pa.concat_tables([table for _, table in group]).to_pandas() for group in alike.values()]
         places = [np.repeat(place, len(table)) for group in alike.values() for place, table in group]
         if packed and (file := self.directory / PACKED[name]).exists():
-            lying = {cell: place for place, cell in enumerate(cells) if not self.own(cell, "record.json")}
+            lying = {cell: place for place, cell in enumerate(cells) if cell not in self.unpacked}
             rows = _unpack(pd.read_parquet(file), lying)
             frames.append(rows.drop(columns="cell"))
             places.append(rows["cell"].map(lying).to_numpy(int))
         if not any(map(len, frames)):
             return pd.DataFrame(columns=list(IDENTITY))
-        place = np.concatenate(places)
-        order = np.argsort(place, kind="stable")
+        owner = np.concatenate(places)
+        order = np.argsort(owner, kind="stable")
         rows = pd.concat(frames, ignore_index=True).take(order).reset_index(drop=True)
-        same = self.records[list(IDENTITY)].take(place[order]).reset_index(drop=True)
+        same = self.records[list(IDENTITY)].take(owner[order]).reset_index(drop=True)
         return pd.concat([same, rows], axis=1)
 
 
-def _unpack(rows: pd.DataFrame, cells: Container[str]) -> pd.DataFrame:
+def _unpack(rows: pd.DataFrame, cells: Collection[str]) -> pd.DataFrame:
     """The rows of `cells` in a packed file, their texts as they were."""
-    rows = rows[[cell in cells for cell in rows["cell"]]]
+    rows = rows[rows["cell"].isin(cells)]
     texts = {name: rows[name].map(json.loads, na_action="ignore").astype(object) for name in TEXTS if name in rows}
     return rows.assign(**{name: values.where(values.notna(), None) for name, values in texts.items()})
 
@@ -179,12 +185,9 @@ def completion_digests(run: RunFrames) -> dict[str, str]:
 
     file = run.directory / PACKED["completions.parquet"]
     noted = (pq.read_schema(file).metadata or {}).get(DIGESTS, b"{}") if file.exists() else b"{}"
-    digests: dict[str, str] = json.loads(noted)
-    for cell in run.records["cell"]:
-        if path := run.own(cell, "completions.parquet"):
-            digests[cell] = hashlib.sha256(path.read_bytes()).hexdigest()
-        elif run.own(cell, "record.json"):
-            digests[cell] = ""
+    digests: dict[str, str] = json.loads(noted) | dict.fromkeys(run.unpacked, "")
+    for cell, path in run.own_files("completions.parquet").items():
+        digests[cell] = hashlib.sha256(path.read_bytes()).hexdigest()
     return {cell: digests.get(cell, "") for cell in run.records["cell"]}
 
 

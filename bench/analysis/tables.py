@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections import Counter
@@ -16,7 +17,7 @@ from rich.table import Table
 
 from bench.analysis.frontier import by_cell
 from bench.analysis.loading import RunFrames
-from bench.analysis.statistics import Interval, iqm_interval, mean_interval, two_level_bootstrap
+from bench.analysis.statistics import Interval, iqm_intervals, mean_interval, mean_intervals, two_level_bootstrap
 from bench.measures import MEASURES
 
 ARROWS = {"higher": " ↑", "lower": " ↓", "zero": " → 0", None: ""}
@@ -24,6 +25,7 @@ COLUMNS = ("proxy", "gold", "kl", "perplexity_reference", "perplexity_samples", 
 SHOWN_FAILURES = 8
 
 
+@functools.lru_cache(maxsize=1)  # printed, and written in several formats
 def summarise(run: RunFrames) -> pd.DataFrame:
     """One row per task, model, arm and measure: `mean`, `low`, `high` (95 %), `iqm`, `iqm_low`, `iqm_high`, `n`.
 
@@ -31,18 +33,27 @@ def summarise(run: RunFrames) -> pd.DataFrame:
     seeds, for `win_rate` the two-level bootstrap over seeds and prompts; NaN for one seed. `iqm` is the interquartile
     mean, its interval a bootstrap's. `cost_seconds` is treated as a measure, too, and so is each part of gold.
     """
-    rows = []
-    paths = by_cell(run)
     others = [str(name) for name in run.records if name not in MEASURES]
     parts = [name for name in others if name.removeprefix("reference_").startswith("gold_")]
+    records = run.records.assign(hypervolume=by_cell(run).reindex(run.records["cell"]).to_numpy())
+    measures = [name for name in (*MEASURES, *parts, "cost_seconds") if name in records]
+    table = records[measures].where(records["status"] == "ok").to_numpy(float)
+    keys: list[tuple[str, str, str, str]] = []
+    samples: list[np.ndarray] = []
+    win_rates: dict[int, Interval] = {}
+    of_cells = records[["cell", "seed", "status", *(["win_rate"] if "win_rate" in records else [])]]
     for task, model, arm, cells in _arms(run):
-        ok = cells[cells["status"] == "ok"]
-        ok = ok.assign(hypervolume=paths.reindex(ok["cell"]).to_numpy())
-        for measure in [*MEASURES, *parts, "cost_seconds"]:
-            if measure in ok and ok[measure].notna().any():
-                x = win_rate_interval(run, ok) if measure == "win_rate" else mean_interval(ok[measure])
-                iqm = iqm_interval(ok[measure])
-                rows.append((task, model, arm, measure, x.mean, x.low, x.high, iqm.mean, iqm.low, iqm.high, x.n))
+        own = table[cells.index]
+        for column in np.flatnonzero(~np.isnan(own).all(0)):
+            keys.append((task, model, arm, measures[column]))
+            samples.append(own[:, column])
+            if measures[column] == "win_rate" and _win_rates_of_prompts(run):
+                win_rates[len(samples) - 1] = win_rate_interval(run, of_cells.loc[cells.index])
+    means = [win_rates.get(i, x) for i, x in enumerate(mean_intervals(samples))]
+    rows = [
+        (*key, x.mean, x.low, x.high, iqm.mean, iqm.low, iqm.high, x.n)
+        for key, x, iqm in zip(keys, means, iqm_intervals(samples), strict=True)
+    ]
     names = ["task", "model", "arm", "measure", "mean", "low", "high", "iqm", "iqm_low", "iqm_high", "n"]
     return pd.DataFrame(rows, columns=names)
 
@@ -52,13 +63,21 @@ def win_rate_interval(run: RunFrames, cells: pd.DataFrame) -> Interval:
 
     Where their completions are not at hand, Student's t over the seeds' win rates.
     """
+    by_cell = _win_rates_of_prompts(run)
+    ok = cells[cells["status"] == "ok"]
+    by_seed = {s: by_cell[cell] for s, cell in zip(ok["seed"], ok["cell"], strict=True) if cell in by_cell}
+    return two_level_bootstrap(by_seed) if by_seed else mean_interval(ok["win_rate"])
+
+
+@functools.lru_cache(maxsize=1)
+def _win_rates_of_prompts(run: RunFrames) -> dict[Hashable, np.ndarray]:
+    """Each cell's win rate on each prompt."""
     if "outcome" not in run.completions:
-        return mean_interval(cells["win_rate"])
-    rows = run.completions[run.completions["cell"].isin(cells["cell"])]
+        return {}
+    rows = run.completions[["cell", "prompt_id", "outcome"]].dropna(subset=["outcome"])
     score = rows["outcome"].map({"win": 1.0, "tie": 0.5, "loss": 0.0})
-    by_prompt = score.groupby([rows["seed"], rows["prompt_id"]]).mean()
-    by_seed: dict[Hashable, Any] = {seed: values.to_numpy() for seed, values in by_prompt.groupby(level=0)}
-    return two_level_bootstrap(by_seed) if by_seed else mean_interval(cells["win_rate"])
+    by_prompt = score.groupby([rows["cell"], rows["prompt_id"]]).mean()
+    return {cell: values.to_numpy() for cell, values in by_prompt.groupby(level=0)}
 
 
 def main_table(run: RunFrames) -> pd.DataFrame:
