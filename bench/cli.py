@@ -123,8 +123,13 @@ def table(
             help="Also test which arms are equivalent to that arm, to within NUMBER in the measure's unit; repeatable.",
         ),
     ] = None,
+    between: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ARM", help="Win rates between these arms; repeatable. Default: all, or 12 at most."),
+    ] = None,
 ) -> None:
     """Print a run's table, its paired differences and its win rates, and write them all beside the records."""
+    from bench.analysis.comparisons import contestants
     from bench.analysis.equivalence import equivalences, parse_margins, write_equivalences
     from bench.analysis.loading import load_run
     from bench.analysis.paired import write_paired
@@ -132,15 +137,16 @@ def table(
 
     frames = load_run(run)
     margins = parse_margins(margin or ())
-    if margins:  # a mistake is told before anything is printed
+    contestants(frames, between or ())  # a mistake is told before anything is printed
+    if margins:
         equivalences(frames, against or "sft", margins)
     files = _print_table(run)
     if against or "sft" in set(frames.records["arm"]):
         files += write_paired(frames, against or "sft", run / "tables")
     if margins:
         files += write_equivalences(frames, against or "sft", margins, run / "tables")
-    render_win_rates(frames)
-    for file in [*files, *write_win_rates(frames, run / "tables")]:
+    render_win_rates(frames, arms=between or ())
+    for file in [*files, *write_win_rates(frames, run / "tables", between or ())]:
         print(f"wrote {_short(file)}")
 
 
