@@ -12,9 +12,10 @@ import pandas as pd
 from rich.console import Console
 
 from bench.analysis.comparisons import MOST, REFERENCE, Comparisons, comparisons, contestants
+from bench.analysis.layout import Section, print_section, wide_console, write_sections
 from bench.analysis.loading import RunFrames
 from bench.analysis.statistics import Interval
-from bench.analysis.tables import Section, interval_text, print_frame, wide_console, write_sections
+from bench.analysis.tables import interval_text
 from bench.analysis.winrates import intransitive, ratings, win_rates
 
 
@@ -113,23 +114,23 @@ def render_win_rates(run: RunFrames, console: Console | None = None, arms: Seque
     """Print one table per task and model with its notes; nothing where nobody could judge."""
     console = console or wide_console()
     for each in tournaments(run, arms):
-        print_frame(f"{each.task} · {each.model}: win rates", table_of(each), console)
-        for line in notes_on(each):
-            console.print(line, style="dim", markup=False, highlight=False)
-        console.print()
+        print_section(_section(each), console)
 
 
 def write_win_rates(run: RunFrames, directory: str | Path, arms: Sequence[str] = ()) -> list[Path]:
-    """Write ``winrates.md``, ``winrates.tex``, ``winrates.csv`` and ``ratings.csv`` (plain numbers)."""
+    """Write ``winrates.md``, ``.tex``, ``.html`` and ``.csv``, and ``ratings.csv`` (plain numbers)."""
     played = tournaments(run, arms)
     if not played:
         return []
-    sections = [
-        Section(f"{each.task} · {each.model}: win rates", table_of(each), list(notes_on(each))) for each in played
-    ]
     rates = pd.concat([each.rates for each in played])
     ratings = pd.concat([each.ratings.assign(task=each.task, model=each.model) for each in played])
-    return write_sections(directory, "winrates", sections, {"winrates": rates, "ratings": ratings})
+    plain = {"winrates": rates, "ratings": ratings}
+    return write_sections(directory, "winrates", list(map(_section, played)), plain)
+
+
+def _section(tournament: Tournament) -> Section:
+    title = f"{tournament.task} · {tournament.model}: win rates"
+    return Section(title, table_of(tournament), list(notes_on(tournament)))
 
 
 def _cell(pair: pd.Series) -> str:

@@ -128,9 +128,15 @@ def test_the_table_has_the_best_arm_first_and_every_opponent(tmp_path):
     assert sum(map(int, shares.split(" / "))) == pytest.approx(100, abs=1)
     assert matched.startswith("≈ 0.")
     files = write_win_rates(run, tmp_path / "tables")
-    assert [file.name for file in files] == ["winrates.md", "winrates.tex", "winrates.csv", "ratings.csv"]
-    assert len(pd.read_csv(files[2])) == 12
-    assert len(pd.read_csv(files[3])) == 4
+    assert [file.name for file in files] == [
+        "winrates.md",
+        "winrates.tex",
+        "winrates.html",
+        "winrates.csv",
+        "ratings.csv",
+    ]
+    assert len(pd.read_csv(files[3])) == 12
+    assert len(pd.read_csv(files[4])) == 4
 
 
 def test_the_heat_map_is_drawn(tmp_path):
