@@ -228,6 +228,25 @@ def pack(
 
 
 @app.command()
+def diff(
+    first: Annotated[Path, typer.Argument(metavar="RUN", help="A folder of records: before.")],
+    second: Annotated[Path, typer.Argument(metavar="RUN", help="Another one: after.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also write the table there, with all that was tested as CSV.")
+    ] = None,
+) -> None:
+    """Say what moved between two runs beyond noise, and which settings, versions and commits were changed.
+
+    Cells are matched by task, model, arm and seed. Exit status 0, whatever has moved.
+    """
+    from bench.analysis.diff import write_diff
+    from bench.analysis.loading import load_run
+
+    for file in write_diff(load_run(first), load_run(second), out):
+        print(f"wrote {_short(file)}")
+
+
+@app.command()
 def tune(
     matrix: Annotated[
         str, typer.Argument(metavar="MATRIX", help="A matrix file (YAML) or a built-in one, e.g. quickstart.")

@@ -68,8 +68,9 @@ class RunFrames:
         pending: ids of cells that have no record yet.
         records: one row per cell, in the matrix's order. Columns: `cell` (its id), `index`, `task`, `model`, `arm`,
             `method`, `seed`; `status`, `reason`, `step`, `judged_by`; every measure by its name, and what a method
-            reports of itself; `cost_…` (seconds, megabytes, counts); `hyperparameters`, `stages`, `set_aside`,
-            `about`, `reward_models`, `versions` (dictionaries); `commit`.
+            reports of itself; `cost_…` (seconds, megabytes, counts); `hyperparameters`, `stages`, `task_settings`,
+            `model_settings` (a model's name where it is from the hub), `set_aside`, `about`, `reward_models`,
+            `versions` (dictionaries); `commit`.
         curves, training, completions, probes: the rows of all cells' parquet files behind each cell's identity; empty
             where no cell has such a file. Of a packed cell there are no probes, and the texts of completions are None
             but for some.
@@ -257,6 +258,8 @@ def _flatten(record: dict[str, Any], where: str) -> dict[str, Any]:
             **{f"cost_{name}": value for name, value in cost.items() if name != "stages"},
             "hyperparameters": cell.get("hyperparameters") or {},
             "stages": cell.get("stages") or {},
+            "task_settings": cell.get("task_settings") or {},
+            "model_settings": cell.get("model_settings") or {},
             "set_aside": (record.get("data") or {}).get("set_aside") or {},
             "about": (record.get("data") or {}).get("about") or {},
             "reward_models": record.get("reward_models") or {},

@@ -190,6 +190,20 @@ def paired_difference(
     return PairedDifference(mean_interval(gaps, confidence), Interval(wins, low, high, n), p)
 
 
+def unpaired_difference(mine: ArrayLike, theirs: ArrayLike, confidence: float = 0.95) -> tuple[Interval, float, float]:
+    """Mean of mine − mean of theirs, one finite value per seed each, with the interval, p and degrees of Welch (1947).
+
+    `n` is the smaller number of seeds. NaN where no test can be made: fewer than two seeds, or no variation at all.
+    """
+    x, y = np.asarray(mine, dtype=float), np.asarray(theirs, dtype=float)
+    mean, n = float(x.mean() - y.mean()), min(len(x), len(y))
+    if n < 2 or not (np.ptp(x) or np.ptp(y)):
+        return Interval(mean, float("nan"), float("nan"), n), float("nan"), float("nan")
+    test = stats.ttest_ind(x, y, equal_var=False)
+    low, high = test.confidence_interval(confidence)
+    return Interval(mean, float(low), float(high), n), float(test.pvalue), float(test.df)
+
+
 @dataclass(frozen=True)
 class Equivalence:
     """Two one-sided tests. `equivalent` is None where no test can be made (fewer than two seeds, or no variation).
