@@ -1,8 +1,8 @@
 """`bench pack`: a run's folder of cells as a few small files, which analysis reads as it reads the cells themselves.
 
 The same run makes the same bytes. What goes: the probes, of which the bins of a reliability diagram stay; the texts of
-completions, but for some; what follows from the rest (log-probabilities, from which KL and entropy were made, and
-the parts of gold); digits beyond single precision; and of a long training log all but some values.
+completions, but for some; what the rest was made of (log-probabilities, the parts of gold); digits beyond single
+precision, except in the scores that decide who wins; and of a long training log all but some values.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,9 @@ SEEDS_WITH_TEXTS = 1
 PROMPTS_WITH_TEXTS = 16
 LOGGED = 32
 """Of each number in a cell's training log at most so many values stay, the first and the last among them."""
-NUMBERS = ("kl", "entropy", "proxy", "gold", "judge", "reference_proxy", "reference_gold", "reference_judge")
+NUMBERS = ("kl", "entropy", "proxy", "reference_proxy")
+SCORES = ("gold", "judge", "reference_gold", "reference_judge")
+"""Kept to the last digit: who wins, and whether it is a tie, hangs on it."""
 COUNTS = ("prompt_id", "sample", "length", "reference_length")
 REST = ("finished", "outcome")
 
@@ -81,13 +84,13 @@ def pack(directory: str | Path, texts: int = SEEDS_WITH_TEXTS, keep: bool = Fals
 def _slim(run: RunFrames, seeds: int) -> pd.DataFrame:
     """Completions without what is left out, their texts as JSON."""
     rows = run.completions
-    kept = rows[[name for name in (*IDENTITY, *COUNTS, *NUMBERS, *REST) if name in rows]]
+    kept = rows[[name for name in (*IDENTITY, *COUNTS, *NUMBERS, *SCORES, *REST) if name in rows]]
     if rows.empty:
         return kept
     with_texts = rows["seed"].isin(sorted(run.records["seed"].unique())[:seeds])
     with_texts &= rows["prompt_id"] < PROMPTS_WITH_TEXTS
     texts = {name: rows[name].where(with_texts).map(_as_json, na_action="ignore") for name in TEXTS if name in rows}
-    return _single(kept).astype({name: "int32" for name in COUNTS if name in kept}).assign(**texts)
+    return _single(kept, SCORES).astype({name: "int32" for name in COUNTS if name in kept}).assign(**texts)
 
 
 def _as_json(text: Any) -> str:
@@ -105,8 +108,8 @@ def _thinned(log: pd.DataFrame) -> pd.DataFrame:
     return log[part != before]
 
 
-def _single(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.astype({name: "float32" for name in frame.select_dtypes("float64")})
+def _single(frame: pd.DataFrame, exactly: Collection[str] = ()) -> pd.DataFrame:
+    return frame.astype({name: "float32" for name in frame.select_dtypes("float64") if name not in exactly})
 
 
 def _write(frame: pd.DataFrame, path: Path, notes: dict[bytes, bytes]) -> None:
@@ -115,7 +118,7 @@ def _write(frame: pd.DataFrame, path: Path, notes: dict[bytes, bytes]) -> None:
 
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(notes)
     # the bytes of numbers with noise in them compress better when like bytes lie together
-    noisy = [name for name in frame.select_dtypes("float32") if frame[name].nunique() > len(frame) / 10]
+    noisy = [str(name) for name in frame if frame[name].dtype.kind == "f" and frame[name].nunique() > len(frame) / 10]
     pq.write_table(
         table,
         path,

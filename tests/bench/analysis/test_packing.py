@@ -78,6 +78,16 @@ def test_numbers_of_frames_are_the_same_to_single_precision(both):
         pd.testing.assert_frame_equal(mine[shared], theirs[shared], check_dtype=False, rtol=1e-6)
 
 
+def test_who_wins_is_the_same_to_the_last_digit(tmp_path):
+    folder = made(tmp_path / "run")
+    for file in folder.glob("cells/*/completions.parquet"):  # scores closer than single precision can tell
+        frame = pd.read_parquet(file)
+        frame.assign(judge=frame["judge"] + 1e-12 * len(file.parent.name)).to_parquet(file)
+    before = comparisons(load_run(folder)).rows
+    pack(folder)
+    pd.testing.assert_frame_equal(comparisons(load_run(folder)).rows, before, check_dtype=False)
+
+
 def test_reliability_is_the_diagram_of_each_cells_probes(both):
     run = both[0]
     cell = run.records.query("arm == 'ppo' and seed == 1")["cell"].item()
