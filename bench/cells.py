@@ -38,11 +38,16 @@ class ModelChoice:
 
 @dataclass(frozen=True)
 class Arm:
-    """A method with its hyper-parameters and the stages it rests on, under the name that tables show."""
+    """A method with its hyper-parameters and the stages it rests on, under the name that tables show.
+
+    Attributes:
+        tasks: the labels of the tasks that it runs on; None for all.
+    """
 
     label: str
     method: Method
     stages: Stages
+    tasks: tuple[str, ...] | None = None
 
     @property
     def rests_on(self) -> set[str]:
@@ -76,6 +81,7 @@ class Matrix:
     Attributes:
         stages: those of an arm that changes nothing (`Arm.stages`), and of the judge who is the same for all arms.
         plugins: the plug-in files, absolute; a process that unpickles cells must `plugins.load` them first.
+        claims: the file of claims that the matrix is to test, absolute.
     """
 
     name: str
@@ -86,10 +92,15 @@ class Matrix:
     stages: Stages
     evaluation: Evaluation
     plugins: tuple[Path, ...] = ()
+    claims: Path | None = None
 
     def cells(self) -> list[Cell]:
         """All cells: by task, then model, arm and seed."""
-        product = list(itertools.product(self.tasks, self.models, self.arms, self.seeds))
+        product = [
+            (task, model, arm, seed)
+            for task, model, arm, seed in itertools.product(self.tasks, self.models, self.arms, self.seeds)
+            if arm.tasks is None or task.label in arm.tasks
+        ]
         labels = [(task.label, model.label, arm.label, seed) for task, model, arm, seed in product]
         ids = ["-".join([*map(slug, names), f"seed{seed}"]) for *names, seed in labels]
         count = Counter(id.lower() for id in ids)
@@ -134,7 +145,8 @@ class Matrix:
             return of.model_dump(mode="json", exclude_unset=not defaults)
 
         def arm_settings(arm: Arm) -> dict[str, Any]:
-            own = {} if arm.stages == self.stages else {"stages": settings(arm.stages)}
+            own: dict[str, Any] = {} if arm.stages == self.stages else {"stages": settings(arm.stages)}
+            own |= {} if arm.tasks is None else {"tasks": list(arm.tasks)}
             return {"method": arm.method.name, **settings(arm.method), **own}
 
         return {
@@ -151,7 +163,7 @@ class Matrix:
             "stages": settings(self.stages),
             "evaluation": settings(self.evaluation),
             "plugins": [str(file) for file in self.plugins],
-        }
+        } | ({} if self.claims is None else {"claims": str(self.claims)})
 
 
 def slug(label: str) -> str:

@@ -166,6 +166,34 @@ def table(
 
 
 @app.command()
+def claims(
+    run: RunArgument,
+    file: Annotated[
+        Path | None,
+        typer.Option("--claims", metavar="FILE", help="Claims to test. Default: those that the run began with."),
+    ] = None,
+    show: Annotated[
+        list[int] | None, typer.Option(metavar="ID", help="Print all that is behind this claim; repeatable.")
+    ] = None,
+) -> None:
+    """Print the verdict on every claim that a run tests, with effect and interval, and write the table.
+
+    A run keeps its claims as they stood when it began: what is changed later is no prediction any more.
+    """
+    from bench.analysis.claims.table import judged, print_details, render_claims, write_claims
+    from bench.analysis.loading import load_run
+
+    frames = load_run(run)
+    found = judged(frames, file)
+    if show:
+        print_details(found, show)
+        return
+    render_claims(found, frames)
+    for written in write_claims(found, frames, run / "tables"):
+        print(f"wrote {_short(written)}")
+
+
+@app.command()
 def judge(
     run: RunArgument,
     judge: Annotated[str, typer.Option(metavar="NAME", help="gold, reward_model, chat, or a plug-in's own.")],
@@ -199,12 +227,18 @@ def judge(
 
 
 @app.command()
-def plot(run: RunArgument) -> None:
-    """Draw a run's plots as PNG files beside the records."""
+def plot(
+    run: RunArgument,
+    arms: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ARM", help="Draw these arms; repeatable. Default: all, or ten that differ."),
+    ] = None,
+) -> None:
+    """Draw a run's plots as PNG and SVG files beside the records."""
     from bench.analysis.loading import load_run
     from bench.analysis.plots import draw_all
 
-    for file in draw_all(load_run(run), run / "plots"):
+    for file in draw_all(load_run(run), run / "plots", arms):
         print(f"drew {_short(file)}")
 
 

@@ -37,7 +37,7 @@ S = TypeVar("S", bound=BaseModel)
 Maker: TypeAlias = Callable[[Keys, str, str, dict[str, Any]], Iterable[tuple[str, Any]]]
 """From keys, label, name (of a task, model or method) and settings: labels with what they stand for."""
 
-_KEYS = ("name", "tasks", "models", "methods", "seeds", "stages", "evaluation", "plugins")
+_KEYS = ("name", "tasks", "models", "methods", "seeds", "stages", "evaluation", "plugins", "claims")
 _HUB_NAME = re.compile(r"\w[\w.-]*/[\w.-]+")
 _MOST_SEEDS = 1000
 
@@ -118,8 +118,9 @@ def _parse(value: Any, source: Source, default_name: str, plugins: Iterable[Path
     for file in files:
         finder.load(file)
     stages = _section(source, "stages", Stages, value)
-    methods = _choices(source, "methods", "method", value["methods"], _arm_maker(source, files, stages))
     tasks = _choices(source, "tasks", "task", value["tasks"], _plugin_maker(source, files, Task))
+    labels = [label for label, _ in tasks]
+    methods = _choices(source, "methods", "method", value["methods"], _arm_maker(source, files, stages, labels))
     models = _choices(source, "models", "model", value.get("models", "tiny"), _model_maker(source))
     return Matrix(
         name=_name(source, value.get("name"), default_name),
@@ -130,6 +131,7 @@ def _parse(value: Any, source: Source, default_name: str, plugins: Iterable[Path
         stages=stages,
         evaluation=_section(source, "evaluation", Evaluation, value),
         plugins=files,
+        claims=_claims(source, value.get("claims")),
     )
 
 
@@ -185,19 +187,35 @@ def _plugin_maker(source: Source, files: Sequence[Path], base: type[Plugin]) -> 
     return make
 
 
-def _arm_maker(source: Source, files: Sequence[Path], stages: Stages) -> Maker:
-    """Methods, each with the matrix's `stages` as the key of that name in its settings changes them."""
+def _arm_maker(source: Source, files: Sequence[Path], stages: Stages, tasks: Sequence[str]) -> Maker:
+    """Methods, each with the matrix's `stages` as the key of that name in its settings changes them.
+
+    The key `tasks` there says on which of the matrix's `tasks` alone the method is to run.
+    """
     make_method = _plugin_maker(source, files, Method)
     shared = stages.model_dump(mode="json", exclude_unset=True)
 
     def make(keys: Keys, label: str, name: str, settings: dict[str, Any]) -> Iterable[tuple[str, Any]]:
         own = mapping_of(source, (*keys, "stages"), settings.get("stages"))
-        plain = {key: value for key, value in settings.items() if key != "stages"}
+        only = _arm_tasks(source, (*keys, "tasks"), settings.get("tasks"), tasks)
+        plain = {key: value for key, value in settings.items() if key not in ("stages", "tasks")}
         for with_method, method in make_method(keys, label, name, plain):
             points = source.grid((*keys, "stages"), with_method, Stages, own, "stages", over=shared)
-            yield from ((with_stages, (method, each)) for with_stages, each in points)
+            yield from ((with_stages, (method, each, only)) for with_stages, each in points)
 
     return make
+
+
+def _arm_tasks(source: Source, keys: Keys, value: Any, known: Sequence[str]) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    labels = [value] if isinstance(value, str) else value
+    if not isinstance(labels, list) or not labels:
+        raise source.error(keys, f"{quoted(value)} must be the label of a task of this matrix, or a list of them")
+    for label in labels:
+        if label not in known:
+            raise source.error(keys, f"no task {quoted(label)} in this matrix{nearest(str(label), known)}")
+    return tuple(labels)
 
 
 def _model_maker(source: Source) -> Maker:
@@ -257,6 +275,20 @@ def _seeds(source: Source, seeds: Any) -> tuple[int, ...]:
 def _section(source: Source, section: str, cls: type[S], value: dict[str, Any]) -> S:
     settings = mapping_of(source, (section,), value.get(section))
     return source.settings((section,), cls, settings, section)
+
+
+def _claims(source: Source, value: Any) -> Path | None:
+    """The file that `value` names, or the built-in one of that name."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise source.error(("claims",), f"{quoted(value)} must be a file of claims, or the name of a built-in one")
+    builtin = {file.stem: file for file in Path(str(resources.files("bench") / "claims")).glob("*.yaml")}
+    path = builtin.get(value, source.path(value))
+    if not path.is_file():
+        near = nearest(value, [*builtin, *_yaml_names(path.parent)])
+        raise source.error(("claims",), f"no file of claims {value!r}{near}")
+    return path.resolve()
 
 
 def _plugins(source: Source, files: Any) -> list[Path]:

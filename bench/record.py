@@ -82,8 +82,11 @@ def make_record(
     infos: Mapping[str, Mapping[str, Any]],
     step: int | None = None,
     device: str = "cpu",
+    key: str | None = None,
 ) -> dict[str, Any]:
     """Assemble a record from what the cell's stages reported (`infos`, by role; those that ran).
+
+    `key` is that of the cell's last stage: whoever has a record of the same key need not run the cell.
 
     Shared stages are charged to every cell that rests on them: a cell's cost is what it would cost alone. What
     only measures a cell (the reward model of a method that takes none) costs it time, but no labels and no tokens.
@@ -109,6 +112,7 @@ def make_record(
     }
     return {
         "schema": SCHEMA,
+        "key": key,
         "cell": identity(cell),
         "status": status,
         "reason": reason,

@@ -154,6 +154,8 @@ _ALL = (
        "optimality.optimality_gap", "exact_logp exact_reference_logp exact_gold exact_prompt"),
     _M("kl_optimal", "KL to optimum", "nats", "lower", "KL(π‖π*), π* the best policy of the same KL, exact",
        "optimality.kl_to_optimal", "exact_logp exact_reference_logp exact_gold exact_prompt"),
+    _M("reward_slope", "slope of log π/π0", "", None, "of log π/π0 on gold, exact: 1/β for the optimum of β",
+       "optimality.reward_slope", "exact_logp exact_reference_logp exact_gold exact_prompt"),
     _M("hypervolume", "hypervolume", "", "higher", "best gold or judge above π0 within a KL budget of 0 to 10 nats",
        "frontier.hypervolume", "path_kl path_reward"),
 )

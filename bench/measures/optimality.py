@@ -64,6 +64,27 @@ def kl_to_optimal(
     return float(np.mean([_kl(p, q) for p, q in zip(own, best, strict=True)])) if finite else float("inf")
 
 
+def reward_slope(
+    exact_logp: ArrayLike, exact_reference_logp: ArrayLike, exact_gold: ArrayLike, exact_prompt: ArrayLike
+) -> float:
+    """Slope of log π(y) − log π0(y) on gold over all completions of a prompt, weighted by π0.
+
+    Least squares, averaged over the prompts. 1/β for π*_β ∝ π0 exp(gold/β), 0 for π0. Trap: NaN where π rules out what
+    π0 does not.
+    """
+    columns = (numbers(each, "log-probabilities", infinite=True) for each in (exact_logp, exact_reference_logp))
+    slopes = []
+    for logp, reference, gold in _by_prompt(exact_prompt, *columns, numbers(exact_gold, "rewards")):
+        weight = np.exp(reference)
+        if not np.isfinite(logp[weight > 0]).all():
+            return float("nan")
+        ratio = np.where(weight > 0, logp, 0) - np.where(weight > 0, reference, 0)
+        centred = gold - np.average(gold, weights=weight)
+        variance = np.sum(weight * centred**2)
+        slopes.append(np.sum(weight * centred * ratio) / variance if variance else np.nan)
+    return float(np.mean(slopes))
+
+
 def _best_at_equal_kl(
     logp: ArrayLike, reference_logp: ArrayLike, gold: ArrayLike, prompt: ArrayLike
 ) -> tuple[tuple[list[Array], list[Array]], bool]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import BenchError
 from bench.matrix import Cell, Matrix, load_matrix, parse_matrix
 from bench.progress import Reporter
-from bench.record import FRAMES, SKIPPED, make_record, write_record
+from bench.record import DIVERGED, FRAMES, OK, SKIPPED, identity, make_record, write_record
 from bench.store import Store, write_atomically
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def run(
     plugins: Iterable[str | Path] = (),
     reporter: Reporter | None = None,
 ) -> Run:
-    """Run a matrix; what the store already has is not run again.
+    """Run a matrix; what has its record in `out` already, or the store, is not run again.
 
     Args:
         matrix: a file, the name of a built-in matrix, or its content as a mapping.
@@ -123,8 +123,13 @@ class _Running:
             for cell in chosen:
                 if reason := _unfit(cell):
                     self._record(cell, SKIPPED, reason, {}, None)
+                    continue
+                stages = stages_of(cell, self.matrix, self.device)
+                if status := self._recorded(cell, stages["evaluation"].key):
+                    self.counts[status] = self.counts.get(status, 0) + 1
+                    self.reporter.cell_finished(cell.id, status, None)
                 else:
-                    self.stages[cell.id] = stages_of(cell, self.matrix, self.device)
+                    self.stages[cell.id] = stages
             built = schedule.run(self.stages)
         finally:
             self.reporter.stop()
@@ -136,12 +141,32 @@ class _Running:
         self.directory.mkdir(parents=True, exist_ok=True)
         cells = self.matrix.cells()
         description = self.matrix.description() | {"cells": [cell.id for cell in cells]}
+        if self.matrix.claims is not None:
+            self._freeze_claims(self.matrix.claims, cells)
         write_atomically(self.directory / RUN_FILE, json.dumps(description, indent=1))
         names = {cell.id for cell in cells}
         for folder in self.directory.glob("cells/*"):
             if folder.name not in names:
                 shutil.rmtree(folder)
         self.store.sweep()
+
+    def _freeze_claims(self, file: Path, cells: Iterable[Cell]) -> None:
+        from bench.analysis.claims.reading import check_claims, freeze, load_claims
+
+        arms: dict[str, set[str]] = {}
+        for cell in cells:
+            arms.setdefault(cell.task.label, set()).add(cell.arm.label)
+        check_claims(load_claims(file), arms, file.name)
+        freeze(file, self.directory)
+
+    def _recorded(self, cell: Cell, key: str) -> str | None:
+        """The status of a cell that has its record already, for all that it depends on (`key`)."""
+        try:
+            record = json.loads((self.directory / "cells" / cell.id / "record.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        same = record.get("key") == key and record.get("cell") == identity(cell)
+        return record["status"] if same and record.get("status") in (OK, DIVERGED) else None
 
     def _offline(self) -> bool:
         from_hub = any(isinstance(model.source, str) for model in self.matrix.models)
@@ -157,11 +182,13 @@ class _Running:
         folder.mkdir(parents=True, exist_ok=True)
         for name in FRAMES:
             (folder / name).unlink(missing_ok=True)
+        stages = self.stages.get(cell.id, {})
         for role in ("policy", "evaluation"):
-            if (stage := self.stages.get(cell.id, {}).get(role)) is not None:
-                for file in self.store.path(stage.kind, stage.key).glob("*.parquet"):
+            if role in stages:
+                for file in self.store.path(stages[role].kind, stages[role].key).glob("*.parquet"):
                     shutil.copyfile(file, folder / file.name)
-        write_record(folder, make_record(cell, status, reason, infos, step, self.device))
+        key = stages["evaluation"].key if stages else None
+        write_record(folder, make_record(cell, status, reason, infos, step, self.device, key))
         self.counts[status] = self.counts.get(status, 0) + 1
         self.reporter.cell_finished(cell.id, status, reason)
 

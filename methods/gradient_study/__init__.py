@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from bench import Field, Method, Policy, Prompt, Workbench
 from bench.contracts import Task
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from methods.gradient_study.advantages import Tree
+    from methods.reward_gradient.relaxation import Estimator
 
 LAMBDAS = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0)
 
@@ -65,6 +66,7 @@ class GradientStudy(Method):
             found = quality(estimates, truth)
             for figure, value in vars(found).items():
                 yield f"grad_{figure}_{name}", value
+        yield from self._by_values_alone(workbench, model, prompt, exact.prompt_ids, tree, scores, seed)
         values = fitted_values(model, exact.prompt_ids, tree, scores, self.critic_rollouts, seed)
         for each in LAMBDAS:
             bias, deviation = advantage_quality(tree, scores, values, each)
@@ -83,11 +85,9 @@ class GradientStudy(Method):
     ) -> tuple[Tensor, dict[str, Iterator[Tensor]]]:
         """∇J, and for each estimator its estimates, which are made as they are asked for."""
         import torch
-        from transformers import TrainingArguments
 
-        from methods.gradient_study.gradients import Baseline, exact_gradient, flat_gradient, score_function_gradient
+        from methods.gradient_study.gradients import Baseline, exact_gradient, score_function_gradient
         from methods.reward_gradient.relaxation import Estimator
-        from methods.reward_gradient.trainer import RewardGradientTrainer
 
         limit = workbench.max_completion_tokens
         generator = torch.Generator().manual_seed(seed)
@@ -103,22 +103,81 @@ class GradientStudy(Method):
                 )
 
         def relaxed(estimator: Estimator) -> Iterator[Tensor]:
-            trainer = RewardGradientTrainer(
-                model=model,
-                reward_module=workbench.reward_model.module,
-                args=TrainingArguments(**workbench.training_arguments() | {"seed": seed}),
-                train_dataset=[{"prompt": prompt}],
-                processing_class=workbench.tokenizer,
-                ref_model=None,
-                max_completion_length=limit,
-                estimator=estimator,
-            )
-            ids = torch.tensor([prompt_ids] * self.batch_size, device=model.device)
-            inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-            for _ in range(self.repetitions):
-                yield flat_gradient(-trainer.compute_loss(model, inputs), model)
-            workbench.cost.reward_model_calls += trainer.completions
+            module = workbench.reward_model.module
+            return self._relaxed(workbench, model, module, prompt, prompt_ids, estimator, self.repetitions, seed)
 
         truth = exact_gradient(model, prompt_ids, limit, scores, tree.logp, 0.0)
         estimators = {f"score_function_{name}": score_function(name) for name in get_args(Baseline)}
         return truth, estimators | {name: relaxed(name) for name in get_args(Estimator)}
+
+    def _relaxed(
+        self,
+        workbench: Workbench,
+        model: PreTrainedModel,
+        module: Any,
+        prompt: Prompt,
+        prompt_ids: list[int],
+        estimator: Estimator,
+        repetitions: int,
+        seed: int,
+    ) -> Iterator[Tensor]:
+        """Gradients of `module`'s score through relaxed completions, each averaged over a batch."""
+        import torch
+        from transformers import TrainingArguments
+
+        from methods.gradient_study.gradients import flat_gradient
+        from methods.reward_gradient.trainer import RewardGradientTrainer
+
+        trainer = RewardGradientTrainer(
+            model=model,
+            reward_module=module,
+            args=TrainingArguments(**workbench.training_arguments() | {"seed": seed}),
+            train_dataset=[{"prompt": prompt}],
+            processing_class=workbench.tokenizer,
+            ref_model=None,
+            max_completion_length=workbench.max_completion_tokens,
+            estimator=estimator,
+        )
+        ids = torch.tensor([prompt_ids] * self.batch_size, device=model.device)
+        inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        for _ in range(repetitions):
+            yield flat_gradient(-trainer.compute_loss(model, inputs), model)
+        workbench.cost.reward_model_calls += trainer.completions
+
+    def _by_values_alone(
+        self,
+        workbench: Workbench,
+        model: PreTrainedModel,
+        prompt: Prompt,
+        prompt_ids: list[int],
+        tree: Tree,
+        scores: Tensor,
+        seed: int,
+    ) -> Iterator[tuple[str, float]]:
+        """One batch's estimates with a reward that hides how it comes about, and with one whose slope is 0."""
+        import torch
+
+        from bench.encoding import decode_completions
+        from methods.gradient_study.gradients import score_function_gradient, stepped
+
+        tokenizer, reward = workbench.tokenizer, workbench.reward_model
+        generator = torch.Generator().manual_seed(seed)
+        rows = tree.logp.exp().multinomial(self.batch_size, True, generator=generator)
+        tokens, mask = (each[rows].to(model.device) for each in (tree.tokens, tree.mask))
+        ids = [row[kept.bool()].tolist() for row, kept in zip(tree.tokens[rows], tree.mask[rows], strict=True)]
+        prompts = [prompt] * len(rows)
+        said = reward(prompts, decode_completions(tokenizer, prompts, [prompt_ids] * len(rows), ids))
+
+        def estimate(rewards: Tensor) -> Tensor:
+            return score_function_gradient(
+                model, workbench.reference, prompt_ids, tokens, mask, rewards.to(model.device), beta=0.0, kind="none"
+            )
+
+        plain, middle = estimate(scores[rows]), scores[rows].median()
+        yield "black_box_difference", float((estimate(torch.tensor(said)) - plain).norm() / plain.norm())
+        yield "step_length_score_function", float(estimate((scores[rows] - middle).sign()).norm() / plain.norm())
+        lengths = [
+            next(self._relaxed(workbench, model, module, prompt, prompt_ids, "soft", 1, seed)).norm()
+            for module in (stepped(reward.module, float(middle)), reward.module)
+        ]
+        yield "step_length_soft", float(lengths[0] / lengths[1])

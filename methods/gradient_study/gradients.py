@@ -5,6 +5,7 @@ J(θ) = E_π[r] − β KL(π ‖ π0) for one prompt. Gradients are flat vectors
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -72,6 +73,22 @@ def score_function_gradient(
     advantages = to_go - baseline(to_go[:, 0], kind, len(to_go))[:, None]
     loss = (policy_loss(logprobs, old, advantages) * mask).sum(1).mean()
     return flat_gradient(-loss, model)
+
+
+def stepped(module: Any, threshold: float) -> Any:
+    """A copy of a reward model that says only whether its score is above (1) or below (−1) `threshold`."""
+
+    class Step(torch.nn.Module):
+        def __init__(self, score: torch.nn.Module) -> None:
+            super().__init__()
+            self.score = score
+
+        def forward(self, hidden: Tensor) -> Tensor:
+            return (self.score(hidden) - threshold).sign()
+
+    other = copy.deepcopy(module)
+    other.score = Step(other.score)
+    return other
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,7 @@ def test_plots_are_drawn_where_there_is_data(done, folder):
     drawn = bench("plot", "results/toy", cwd=folder)
     assert drawn.returncode == 0, drawn.stderr
     assert "reward_kl.png" in drawn.stdout
+    assert "reward_kl.svg" in drawn.stdout
 
 
 @pytest.mark.parametrize(
@@ -103,6 +104,7 @@ def test_plots_are_drawn_where_there_is_data(done, folder):
         (["table", "results/toy", "--ablation", "stf"], ["stf", "'sft'"]),
         (["table", "results/toy", "--between", "stf"], ["stf", "'sft'"]),
         (["plot", "nowhere"], ["nowhere"]),
+        (["plot", "results/toy", "--arms", "stf"], ["--arms", "'stf'", "'sft'"]),
     ],
 )
 def test_a_mistake_is_one_short_message_and_exit_status_2(done, folder, arguments, words):

@@ -108,7 +108,7 @@ def refusal(call: Callable[[], Any]) -> str:
     return message
 
 
-KEYS = ("name", "tasks", "models", "methods", "seeds", "stages", "evaluation", "plugins")
+KEYS = ("name", "tasks", "models", "methods", "seeds", "stages", "evaluation", "plugins", "claims")
 
 
 # -- what is read ------------------------------------------------------------------------------------------
@@ -201,6 +201,34 @@ stages: {sft: {epochs: 1}, preferences: {pairs: 100, heldout: 30}}
     assert described["climb few"]["stages"]["preferences"] == {"pairs": 50, "heldout": 30}
     again = parse_matrix({key: value for key, value in matrix.description().items() if key != "name"}, "demo")
     assert again.arms == matrix.arms
+
+
+def test_an_arm_may_run_on_some_tasks_alone(read: Read) -> None:
+    text = """
+tasks: {one: {task: garden}, two: {task: garden, size: 7}}
+methods:
+  rest:
+  climb: {tasks: two}
+  faster: {method: climb, kl_weight: [1, 2], tasks: [one, two]}
+seeds: 1
+plugins: garden.py
+"""
+    matrix = read(text)
+    where = {arm.label: {cell.task.label for cell in matrix.cells() if cell.arm == arm} for arm in matrix.arms}
+    both = {"one", "two"}
+    assert where == {"rest": both, "climb": {"two"}, "faster kl_weight=1": both, "faster kl_weight=2": both}
+    assert matrix.description()["methods"]["climb"]["tasks"] == ["two"]
+    assert parse_matrix(matrix.description()).cells() == matrix.cells()
+    message = refusal(lambda: read(text.replace("tasks: two", "tasks: tow")))
+    assert "climb.tasks" in message
+    assert "'two'" in message
+
+
+def test_claims_are_a_file_or_a_built_in_one(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("[]")
+    assert read(MINIMAL + "claims: mine.yaml\n").claims == tmp_path / "mine.yaml"
+    assert read(MINIMAL + "claims: documents\n").claims.name == "documents.yaml"  # type: ignore[union-attr]
+    assert "'documents'" in refusal(lambda: read(MINIMAL + "claims: documets\n"))
 
 
 def test_relative_paths_start_at_the_matrix_file(read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

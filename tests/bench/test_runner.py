@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -95,6 +96,22 @@ def test_a_full_store_trains_nothing_and_gives_the_same(first, store, tmp_path):
     again = bench.run(matrix("base", "sft", "dpo", "best_of_n", seeds=2), out=tmp_path / "again", store=store)
     assert again.built == 0
     assert comparable(again.directory) == comparable(first.directory)
+
+
+def test_a_run_goes_on_from_its_records_alone_where_the_store_is_lost(first, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(first.directory, out)
+    shutil.rmtree(out / "cells" / "toy-tiny-dpo-seed1")
+    (out / "cells" / "toy-tiny-sft-seed0" / "record.json").write_text("{")
+    again = bench.run(matrix("base", "sft", "dpo", "best_of_n", seeds=2), out=out, store=tmp_path / "store")
+    assert again.counts == {"ok": 8}
+    assert comparable(out) == comparable(first.directory)
+    made = {
+        name for name, record in records(out).items() if record["written"] != records(first.directory)[name]["written"]
+    }
+    assert made <= {"toy-tiny-dpo-seed1", "toy-tiny-sft-seed0"}
+    settings = matrix("base", "sft", "best_of_n", seeds=2, arms={"dpo": {"beta": 0.2}})
+    assert bench.run(settings, out=out, store=tmp_path / "store").built > 0
 
 
 def test_any_number_of_jobs_gives_the_same(first, tmp_path):

@@ -195,4 +195,7 @@ def test_the_gradient_study_reports_its_figures_and_leaves_pi0_as_it_was(workben
     assert all(figures[f"grad_deviation_{name}"] > 0 for name in names)
     assert figures["grad_deviation_straight_through"] < figures["grad_deviation_score_function_leave_one_out"]
     assert figures["gae_bias_0"] > figures["gae_bias_100"] == pytest.approx(0, abs=1e-9)
+    # the score function needs the reward's value alone; a relaxed gradient dies with the reward's slope
+    assert figures["black_box_difference"] == pytest.approx(0, abs=1e-5)
+    assert figures["step_length_soft"] == 0 < figures["step_length_score_function"]
     assert run()[1] == figures

@@ -62,6 +62,8 @@ def _write_cell(folder, name, index, arm, seed, gold, probes, status, task, rng)
         "win_rate": float(counts.get("win", 0) + counts.get("tie", 0) / 2),
         "reference_proxy": -0.27, "reference_proxy_sd": 0.55, "reference_judge": -0.05, "reference_judge_sd": 0.58,
         "reference_gold": -0.05 if gold else None, "reference_gold_sd": 0.58 if gold else None,
+        "unique": 1 / (1 + (kl or 0) / 50), "distinct_2": 0.8 / (1 + (kl or 0) / 20),
+        "self_bleu": 1 - 0.7 / (1 + (kl or 0) / 20),
         "reward_model_accuracy": 0.7 + rng.normal(0, 0.01),
     }  # fmt: skip
     if kl is None:
@@ -80,6 +82,7 @@ def _write_cell(folder, name, index, arm, seed, gold, probes, status, task, rng)
         "reward_models": {"reward_model": {"accuracy_heldout": measures["reward_model_accuracy"],
                                            "pairs_heldout": 500}},
         "cost": {"stages": {"sft": 5.0, "policy": 12.0}, "seconds": 30 + 5 * rng.uniform(),
+                 "seconds_training": 12 * rng.uniform(0.9, 1.1) * (kl is not None and kl > 0),
                  "peak_memory_mb": 560.0, "tokens_sampled": 72_000, "reward_model_calls": 4000},
         "data": {"set_aside": {"chosen equals rejected": 7},
                  "about": {"gold_accuracy": 0.8125, "gold_texts": 1600}}, "versions": {}, "commit": "0" * 40,
@@ -113,7 +116,8 @@ def _curve(kl, proxy, true, gold, rng):
     real = -0.05 + rise * (1 - t) + (true + 0.05) * t + rng.normal(0, 0.03, 9) * (t > 0)
     return pd.DataFrame({
         "step": (100 * t).astype(int), "kl": kl * t**1.5, "proxy": -0.27 + (proxy + 0.27) * t**0.7,
-        "gold": real if gold else np.nan, "judge": real, "entropy": 1.5 - t, "perplexity_samples": 4 + 2 * t,
+        "gold": real if gold else np.nan, "judge": real, "entropy": 1.5 - t, "length": 14 + 4 * t,
+        "perplexity_samples": 4 + 2 * t,
     })  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import torch
 from bench.measures.calibration import ece_debiased, ece_scaled, probe_temperature, token_ece
 from bench.measures.diversity import self_bleu
 from bench.measures.frontier import hypervolume
-from bench.measures.optimality import exact_kl, exact_reward, kl_to_optimal, optimality_gap
+from bench.measures.optimality import exact_kl, exact_reward, kl_to_optimal, optimality_gap, reward_slope
 from bench.measures.perplexity import next_tokens, surprising_share, token_nll
 from bench.measures.preference import mean_logp
 from bench.measures.reward_model import pair_accuracy, pair_ece, pair_nll
@@ -46,6 +46,18 @@ def test_the_optimal_policy_has_no_gap_and_any_other_of_its_kl_has_one():
     assert exact_kl(tilt.ravel(), reference.ravel(), prompt) == pytest.approx(
         exact_kl(other.ravel(), reference.ravel(), prompt), abs=1e-6
     )
+
+
+def test_the_slope_of_the_log_ratio_on_reward_is_one_over_beta_for_the_optimum_and_zero_for_the_reference():
+    reference, gold, prompt = enumerated()
+    for beta in (0.1, 0.7, 5.0):
+        optimal = reference + gold / beta
+        optimal -= np.log(np.exp(optimal).sum(1, keepdims=True))
+        assert reward_slope(optimal.ravel(), reference.ravel(), gold.ravel(), prompt) == pytest.approx(1 / beta)
+    assert reward_slope(reference.ravel(), reference.ravel(), gold.ravel(), prompt) == pytest.approx(0)
+    with np.errstate(divide="ignore"):
+        never = np.log(np.eye(6)[reference.argmax(1)])
+    assert math.isnan(reward_slope(never.ravel(), reference.ravel(), gold.ravel(), prompt))
 
 
 def test_the_reference_has_no_gap_and_a_policy_beyond_the_argmax_has_no_optimum_at_its_kl():

@@ -1,0 +1,256 @@
+"""The claims table: verdict, effect, what stands behind it; on the terminal, in Markdown, CSV and LaTeX."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from bench.analysis.claims.quantities import DERIVED, Quantities
+from bench.analysis.claims.reading import Claim, ClaimTest, frozen, load_claims
+from bench.analysis.claims.testing import Judged, Tested, Verdict, judge
+from bench.analysis.layout import Section, print_frame, wide_console, write_sections
+from bench.analysis.loading import RunFrames
+from bench.analysis.statistics import Interval
+from bench.analysis.tables import interval_text, pending_note
+
+ORDER: tuple[Verdict, ...] = ("reproduced", "contradicted", "inconclusive", "not testable here", "not run")
+_COLUMNS = ["id", "says", "source", "world", "planted", "published", "verdict", "effect", "seeds", "details"]
+
+
+def judged(run: RunFrames, claims: Path | None = None) -> list[Judged]:
+    """Every claim of the run with its verdict: those frozen in its folder, or else those of the file `claims`."""
+    if claims is None:
+        known = [(Claim(**each["claim"]), each["commit"], each["written"]) for each in frozen(run.directory)]
+    else:
+        known = [(claim, None, None) for claim in load_claims(claims)]
+    quantities = Quantities(run)
+    return [Judged(claim, *judge(claim, quantities), commit, written) for claim, commit, written in known]
+
+
+def as_frame(found: Sequence[Judged]) -> pd.DataFrame:
+    """One row per claim; see `bench.analysis.claims.verdicts`."""
+    rows = [
+        (
+            each.claim.id,
+            each.claim.says,
+            each.claim.source,
+            each.claim.world,
+            each.claim.planted or "",
+            each.claim.published or "",
+            each.verdict,
+            effect_of(each),
+            _seeds(each),
+            list(details(each)),
+        )
+        for each in found
+    ]
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def frame_of_tests(found: Sequence[Judged]) -> pd.DataFrame:
+    """One row per test, plain numbers.
+
+    Columns: `id` (of the claim), `test`, `measure`, `arms`, `at`, `expect`, `margin`, `decides`, `outcome`, `effect`,
+    `low`, `high`, `n`; and `place` (end, equal kl, equal compute) for rows that only show the effect elsewhere.
+    """
+    rows: list[tuple[object, ...]] = []
+    for each in found:
+        for tested in each.tests:
+            test, x = tested.test, tested.effect
+            head = (each.claim.id, test.test, _measure(test), " | ".join(map(_label, test.arms)))
+            rows.append((*head, test.at, test.expect, test.margin, not test.also, tested.outcome, *astuple(x)))
+            for variant in tested.variants:
+                shown = "flips" if variant.flips else "shown"
+                rows.append((*head, variant.place, test.expect, test.margin, False, shown, *astuple(variant.effect)))
+    names = [
+        "id",
+        "test",
+        "measure",
+        "arms",
+        "at",
+        "expect",
+        "margin",
+        "decides",
+        "outcome",
+        "effect",
+        "low",
+        "high",
+        "n",
+    ]
+    return pd.DataFrame(rows, columns=names)
+
+
+def effect_of(each: Judged) -> str:
+    """The tests that decide, each with its effect and interval, one line each."""
+    if each.claim.needs:
+        return f"needs {each.claim.needs}"
+    return "\n".join(_effect(tested) for tested in each.tests if not tested.test.also)
+
+
+def details(each: Judged) -> Iterator[str]:
+    """Everything behind a verdict, one line each."""
+    for tested in each.tests:
+        yield f"{_effect(tested)}{' (does not decide)' if tested.test.also else ''}"
+        if tested.arms:
+            numbers = "; ".join(f"{name} {interval_text(x, x.n)}" for name, x in tested.arms.items())
+            yield f"    {numbers}"
+        for variant in tested.variants:
+            flip = ": the order flips" if variant.flips else ""
+            yield f"    at {variant.place}: {interval_text(variant.effect, variant.effect.n)}{flip}"
+        yield from (f"    {note}" for note in tested.notes)
+    if each.claim.planted:
+        yield f"planted: {each.claim.planted}"
+    if each.claim.published:
+        yield f"published: {each.claim.published}"
+
+
+def notes(found: Sequence[Judged], run: RunFrames) -> list[str]:
+    """What the reader of the table has to know, one line each."""
+    count = Counter(each.verdict for each in found)
+    lines = [f"{len(found)} claims: {', '.join(f'{count[name]} {name}' for name in ORDER if count[name])}."]
+    commits = sorted({each.commit for each in found if each.commit})
+    if commits:
+        when = min(each.written for each in found if each.written)
+        lines.append(
+            f"Claims, margins and tests as they stood in commit {', '.join(commits)} when the run began ({when}); "
+            "what has been changed since is not used."
+        )
+    made = sorted({str(each) for each in run.records.get("commit", pd.Series(dtype=object)).dropna()})
+    if made:
+        lines.append(f"Records made at commit {', '.join(made)}.")
+    lines.append(
+        "Effects are paired by seed, on held-out prompts: mean ± half of the 95 % interval (Student's t; shares: "
+        "Newcombe; areas under ROC curves: bootstrap of seeds; an equivalence: the 90 % of two one-sided tests)."
+    )
+    lines.append(
+        "Reproduced: the interval of every test that decides lies beyond its margin, on the side expected. "
+        "Contradicted: that of one of them lies on the other side. What is reproduced is a mechanism in a small world, "
+        "not a figure."
+    )
+    lines.append("The intervals are not widened for the number of claims.")
+    used = {name for each in found for t in each.tests for name in _derived(t.test)}
+    lines += [f"{name}: {text}." for name, text in DERIVED.items() if name in used]
+    return [*lines, *pending_note(run)]
+
+
+def claims_table(found: Sequence[Judged]) -> pd.DataFrame:
+    """As people read it: texts, one row per claim."""
+    rows = [
+        {
+            "claim": f"{each.claim.id}. {each.claim.says}",
+            "source": each.claim.source,
+            "verdict": each.verdict + (", planted" if each.claim.planted else ""),
+            "effect": effect_of(each),
+            "seeds": _seeds(each),
+            "published": each.claim.published or "",
+        }
+        for each in found
+    ]
+    frame = pd.DataFrame(rows)
+    return frame.loc[:, (frame != "").any()] if rows else frame
+
+
+def render_claims(found: Sequence[Judged], run: RunFrames, console: Console | None = None) -> None:
+    """Print the table, the claim's sentence above its effects, and the notes."""
+    console = console or wide_console()
+    if not found:
+        console.print("No claims: the matrix names none, and no file was given (--claims).", highlight=False)
+        return
+    colours = {"reproduced": "green", "contradicted": "red", "inconclusive": "yellow"}
+    for each in found:
+        tag = f"[{colours.get(each.verdict, 'dim')}]{each.verdict}[/]{' (planted)' if each.claim.planted else ''}"
+        console.print(f"[bold]{each.claim.id:>2}[/] {tag}  ", end="", highlight=False)
+        console.print(f"{each.claim.says} ({each.claim.source})", markup=False, highlight=False)
+        for line in effect_of(each).split("\n"):
+            console.print(f"     {line}", style="dim", markup=False, highlight=False)
+    console.print()
+    for line in notes(found, run):
+        console.print(line, style="dim", markup=False, highlight=False)
+
+
+def write_claims(found: Sequence[Judged], run: RunFrames, directory: str | Path) -> list[Path]:
+    """Write ``claims.md``, ``claims.tex``, ``claims.csv`` (a row per claim) and ``claims_tests.csv`` (per test).
+
+    The Markdown holds all details below the table.
+    """
+    if not found:
+        return []
+    frame = as_frame(found)
+    plain = {
+        "claims": frame.assign(details=["\n".join(lines) for lines in frame["details"]]),
+        "claims_tests": frame_of_tests(found),
+    }
+    remarks = ["## Behind the verdicts", *("\n".join(_behind(each)) for each in found)]
+    return write_sections(
+        directory, "claims", [Section("Claims", claims_table(found), notes(found, run))], plain, remarks
+    )
+
+
+def print_details(found: Sequence[Judged], wanted: Sequence[int], console: Console | None = None) -> None:
+    """Print all that is behind the claims of the given numbers."""
+    console = console or wide_console()
+    for each in found:
+        if each.claim.id in wanted:
+            print_frame(f"{each.claim.id}. {each.claim.says}", claims_table([each])[["verdict", "effect"]], console)
+            for line in details(each):
+                console.print(line, markup=False, highlight=False)
+
+
+def _behind(each: Judged) -> Iterator[str]:
+    yield f"**{each.claim.id}. {each.claim.says}** {each.verdict}."
+    for line in details(each):
+        yield f"{'  ' if line.startswith('    ') else ''}- {line.strip()}"
+
+
+def _effect(tested: Tested) -> str:
+    test, x = tested.test, tested.effect
+    names = [_label(arm) for arm in test.arms]
+    place = "" if test.at == "end" else f" at {test.at}"
+    what = {
+        "difference": " − ".join(names),
+        "equivalence": " − ".join(names),
+        "spread": f"seeds' distance from the median, {' − '.join(names)}",
+        "level": names[0],
+        "trend": f"rank correlation over {test.x}" if test.x else "",
+        "correlation": f"rank correlation with {test.against} over {len(names)} arms",
+        "prediction": f"area under ROC less that of {test.against}",
+    }[test.test]
+    if test.test == "trend":
+        what += f", {names[0]}" if isinstance(test.measure, list) else f", {names[0]} … {names[-1]}"
+    if tested.outcome == "not run":
+        return f"{_measure(test)}: {what}{place}: not run"
+    side = {"above": ">", "below": "<"}[test.expect]
+    wanted = f"within ±{test.margin:g}" if test.test == "equivalence" else f"{side} {test.margin:g}"
+    return f"{_measure(test)}: {what}{place} = {_number(x)} (expected {wanted}: {tested.outcome})"
+
+
+def _number(x: Interval) -> str:
+    if math.isfinite(x.low) and abs((x.high + x.low) / 2 - x.mean) > 0.05 * (x.high - x.low):
+        return f"{x.mean:.2g} [{x.low:.2g}, {x.high:.2g}]"
+    return interval_text(x, x.n)
+
+
+def _measure(test: ClaimTest) -> str:
+    return test.measure if isinstance(test.measure, str) else f"{test.measure[0]} … {test.measure[-1]}"
+
+
+def _label(arm: str | list[str]) -> str:
+    return arm if isinstance(arm, str) else "{" + ", ".join(arm) + "}"
+
+
+def _seeds(each: Judged) -> str:
+    counts = sorted({tested.effect.n for tested in each.tests if tested.outcome != "not run"})
+    return "" if not counts else f"{counts[0]}" if len(counts) == 1 else f"{counts[0]}–{counts[-1]}"
+
+
+def _derived(test: ClaimTest) -> Iterator[str]:
+    measures = [test.measure] if isinstance(test.measure, str) else test.measure
+    for name in DERIVED:
+        if any(name in (measure, measure.partition(":")[0]) or f"({name})" in measure for measure in measures):
+            yield name
