@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from bench.analysis.loading import RunFrames
 
 app = typer.Typer(
     help="Alignment methods side by side: which method, at what price?",
@@ -56,6 +59,7 @@ def run(
     What the store already has is not run again: after an interruption, or with one method changed, the same command
     carries on. Exit status: 0 all cells are in, 1 some failed, 2 the matrix or an argument is wrong.
     """
+    from bench.analysis.loading import load_run
     from bench.progress import reporter_for
     from bench.runner import run as run_matrix
     from bench.runner.schedule import elapsed
@@ -71,7 +75,7 @@ def run(
     complete = not done.built and not done.counts.get("failed")
     trained = "nothing to run: the store had everything" if complete else f"{done.built} stages run"
     print(f"\n{sum(done.counts.values())} cells ({cells}) in {elapsed(started)}; {trained}.\n")
-    _print_table(done.directory)
+    _print_table(load_run(done.directory))
     print(f"\nRecords: {_short(done.directory)}   Plots: bench plot {_short(done.directory)}")
     if done.counts.get("failed"):
         print(f"Failed cells: see their reasons above and the logs in {_short(done.directory / 'logs')}")
@@ -137,8 +141,19 @@ def table(
             help="Also test which arms are equivalent to that arm, to within NUMBER in the measure's unit; repeatable.",
         ),
     ] = None,
+    between: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ARM", help="Win rates between these arms; repeatable. Default: all, or 12 at most."),
+    ] = None,
+    ablation: Annotated[
+        str | None,
+        typer.Option(metavar="ARM", help="Arm that others change one setting of. Default: ppo_max, if it is there."),
+    ] = None,
 ) -> None:
-    """Print a run's table, its paired differences and its win rates, and write them all beside the records."""
+    """Print a run's table, paired differences, ablations and win rates; write them, and costs, beside the records."""
+    from bench.analysis.ablation import DEFAULT, ablations, write_ablations
+    from bench.analysis.comparisons import contestants
+    from bench.analysis.cost import write_costs
     from bench.analysis.equivalence import equivalences, parse_margins, write_equivalences
     from bench.analysis.loading import load_run
     from bench.analysis.paired import write_paired
@@ -146,15 +161,21 @@ def table(
 
     frames = load_run(run)
     margins = parse_margins(margin or ())
-    if margins:  # a mistake is told before anything is printed
+    contestants(frames, between or ())  # a mistake is told before anything is printed
+    if margins:
         equivalences(frames, against or "sft", margins)
-    files = _print_table(run)
-    if against or "sft" in set(frames.records["arm"]):
+    if ablation and ablations(frames, ablation).empty:
+        raise BenchError(f"--ablation: no arm differs from {ablation!r} in one hyper-parameter alone")
+    arms = set(frames.records["arm"])
+    files = [*_print_table(frames), *write_costs(frames, run / "tables")]
+    if against or "sft" in arms:
         files += write_paired(frames, against or "sft", run / "tables")
     if margins:
         files += write_equivalences(frames, against or "sft", margins, run / "tables")
-    render_win_rates(frames)
-    for file in [*files, *write_win_rates(frames, run / "tables")]:
+    if ablation or DEFAULT in arms:
+        files += write_ablations(frames, ablation or DEFAULT, run / "tables")
+    render_win_rates(frames, arms=between or ())
+    for file in [*files, *write_win_rates(frames, run / "tables", between or ())]:
         print(f"wrote {_short(file)}")
 
 
@@ -236,6 +257,44 @@ def plot(
 
 
 @app.command()
+def pack(
+    run: RunArgument,
+    texts: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Keep the texts of the first 16 prompts, of so many seeds.")
+    ] = 1,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the folder `cells` where it is.")] = False,
+) -> None:
+    """Turn a run's folder of cells into a few small files that can be committed.
+
+    Tables, plots and `bench run` take a packed run as it is; new cells lie beside it until it is packed again. Dropped
+    are most texts, the probes (their reliability diagram stays), and digits beyond single precision.
+    """
+    from bench.analysis.packing import pack as pack_run
+
+    for file in pack_run(run, texts, keep):
+        print(f"wrote {_short(file)} ({file.stat().st_size / 1e6:.2f} MB)")
+
+
+@app.command()
+def diff(
+    first: Annotated[Path, typer.Argument(metavar="RUN", help="A folder of records: before.")],
+    second: Annotated[Path, typer.Argument(metavar="RUN", help="Another one: after.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also write the table there, with all that was tested as CSV.")
+    ] = None,
+) -> None:
+    """Say what moved between two runs beyond noise, and which settings, versions and commits were changed.
+
+    Cells are matched by task, model, arm and seed. Exit status 0, whatever has moved.
+    """
+    from bench.analysis.diff import write_diff
+    from bench.analysis.loading import load_run
+
+    for file in write_diff(load_run(first), load_run(second), out):
+        print(f"wrote {_short(file)}")
+
+
+@app.command()
 def tune(
     matrix: Annotated[
         str, typer.Argument(metavar="MATRIX", help="A matrix file (YAML) or a built-in one, e.g. quickstart.")
@@ -288,13 +347,11 @@ def tune(
     print(f"\nAll trials: {', '.join(str(_short(file)) for file in records)}   Results: bench run {_short(chosen)}")
 
 
-def _print_table(directory: Path) -> list[Path]:
-    from bench.analysis.loading import load_run
+def _print_table(frames: RunFrames) -> list[Path]:
     from bench.analysis.tables import render_terminal, write_tables
 
-    frames = load_run(directory)
     render_terminal(frames)
-    return write_tables(frames, directory / "tables")
+    return write_tables(frames, frames.directory / "tables")
 
 
 def _short(path: Path) -> Path:

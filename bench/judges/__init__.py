@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench.contracts import Completion, Field, Judge, Prompt
+from bench.errors import BenchError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,6 +43,16 @@ class ScoringJudge(Judge):
             self.scores(pd.DataFrame({"prompt": list(prompts), "completion": list(side)})) for side in (first, second)
         )
         return verdicts(mine, theirs, self.tie_band or 0.0).tolist()
+
+
+def require_texts(completions: pd.DataFrame) -> None:
+    """To be called by who reads the texts, not the stored scores.
+
+    Raises:
+        BenchError: a text is missing, as in a packed run.
+    """
+    if completions[["prompt", "completion"]].isna().any(axis=None):
+        raise BenchError("the run is packed, without most of the texts that this judge reads: run its matrix again")
 
 
 def verdicts(mine: ArrayLike, theirs: ArrayLike, tie_band: float = 0.0) -> NDArray[np.float64]:

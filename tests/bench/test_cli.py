@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -70,6 +71,19 @@ def test_the_table_is_written_as_markdown_csv_and_latex(done, folder):
         assert file.name in again.stdout
 
 
+def test_a_packed_run_is_told_from_another_and_makes_the_same_table(done, folder, tmp_path):
+    shutil.copytree(folder / "results" / "toy", tmp_path / "toy")
+    packed = bench("pack", "toy", cwd=tmp_path)
+    assert packed.returncode == 0, packed.stderr
+    assert "records.jsonl.gz" in packed.stdout
+    assert not (tmp_path / "toy" / "cells").exists()
+    assert bench("table", "toy", cwd=tmp_path).returncode == 0
+    said = bench("diff", folder / "results" / "toy", "toy", "--out", "moved", cwd=tmp_path)
+    assert said.returncode == 0, said.stderr
+    assert "Identical: all 2 cells" in said.stdout
+    assert (tmp_path / "moved" / "diff.html").is_file()
+
+
 def test_plots_are_drawn_where_there_is_data(done, folder):
     drawn = bench("plot", "results/toy", cwd=folder)
     assert drawn.returncode == 0, drawn.stderr
@@ -87,6 +101,8 @@ def test_plots_are_drawn_where_there_is_data(done, folder):
         (["run", "toy.yaml", "--plugin", "absent.py"], ["absent.py"]),
         (["table", "results/tyo"], ["results/tyo", "toy"]),
         (["table", "results/toy", "--margin", "golt=0.1"], ["golt", "'gold'"]),
+        (["table", "results/toy", "--ablation", "stf"], ["stf", "'sft'"]),
+        (["table", "results/toy", "--between", "stf"], ["stf", "'sft'"]),
         (["plot", "nowhere"], ["nowhere"]),
         (["plot", "results/toy", "--arms", "stf"], ["--arms", "'stf'", "'sft'"]),
     ],
