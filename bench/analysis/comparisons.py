@@ -84,7 +84,8 @@ def contestants(run: RunFrames, arms: Collection[str] = ()) -> dict[tuple[str, s
 
 def _among(rows: pd.DataFrame, chosen: Mapping[tuple[str, str], Sequence[str]], column: str) -> NDArray[np.bool_]:
     """Does the arm in the column meet others? π0's own samples always do."""
-    known = pd.MultiIndex.from_tuples([(*key, arm) for key, arms in chosen.items() for arm in (*arms, REFERENCE)])
+    meet = [(*key, arm) for key, arms in chosen.items() for arm in (*arms, REFERENCE)]
+    known = pd.MultiIndex.from_tuples(meet, names=["task", "model", column])
     return pd.MultiIndex.from_frame(rows[["task", "model", column]]).isin(known)
 
 

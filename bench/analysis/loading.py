@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -54,10 +55,13 @@ def load_run(directory: str | Path) -> RunFrames:
 def recorded(directory: str | Path) -> dict[str, dict[str, Any]]:
     """Every record of the run in `directory` as it was written, by the cell's id; its own folder's before a packed one.
 
-    Raises:
-        BenchError: a record that cannot be read, by its path.
+    What cannot be read is left out: a run makes it again, while `RunFrames.records` tells of it.
     """
-    return {name: record for name, record, _ in _records(Path(directory))}
+    found: dict[str, dict[str, Any]] = {}
+    for name, text, where in _texts(Path(directory)):
+        with suppress(BenchError):
+            found[name] = _parse(text, where)
+    return found
 
 
 class RunFrames:
@@ -84,7 +88,7 @@ class RunFrames:
     @cached_property
     def records(self) -> pd.DataFrame:
         """See the class."""
-        rows = [_flatten(record, where) for _, record, where in _records(self.directory)]
+        rows = [_flatten(record, where) for record, where in _records(self.directory)]
         frame = pd.DataFrame(rows, columns=None if rows else [*IDENTITY, *STATUS])
         return frame.sort_values(["index", "cell"], ignore_index=True)
 
@@ -208,20 +212,26 @@ def _is_run(directory: Path) -> bool:
     return (directory / "cells").is_dir() or any((directory / name).is_file() for name in ("run.json", RECORDS))
 
 
-def _records(directory: Path) -> Iterator[tuple[str, dict[str, Any], str]]:
-    """Each cell's id, its record, and where that stands."""
+def _records(directory: Path) -> Iterator[tuple[dict[str, Any], str]]:
+    """Each record, and where it stands."""
+    for _, text, where in _texts(directory):
+        yield _parse(text, where), where
+
+
+def _texts(directory: Path) -> Iterator[tuple[str, str, str]]:
+    """Each cell's id, its record as it is written, and where that stands."""
     own = {path.parent.name: path for path in sorted(directory.glob("cells/*/record.json"))}
     for name, path in own.items():
-        yield name, _parse(path.read_text(), str(path)), str(path)
+        yield name, path.read_text(encoding="utf-8"), str(path)
     if (file := directory / RECORDS).exists():
         cells = planned(directory)
         wanted = None if cells is None else set(cells)
         with gzip.open(file, "rt", encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
-                record = _parse(line, where := f"{file}, line {number}")
-                name = record["cell"]["id"]
+                where = f"{file}, line {number}"
+                name = _parse(line, where)["cell"]["id"]
                 if name not in own and (wanted is None or name in wanted):
-                    yield name, record, where
+                    yield name, line, where
 
 
 def _parse(text: str, where: str) -> dict[str, Any]:

@@ -8,18 +8,14 @@ from typing import Any
 
 import pandas as pd
 
+from bench.analysis.cost import NOTES as COST_NOTES
+from bench.analysis.cost import cost_table, costs
 from bench.analysis.loading import RunFrames
 from bench.analysis.report.summary import VERDICTS
 from bench.analysis.report.words import labels
-from bench.analysis.statistics import mean_interval
-from bench.analysis.tables import interval_text, main_table, notes
+from bench.analysis.tables import main_table, sections
 from bench.analysis.winrate_tables import notes_on, table_of, tournaments
 
-COSTS = {
-    "cost_seconds": "seconds", "cost_seconds_training": "seconds training", "cost_peak_memory_mb": "peak memory (MB)",
-    "cost_tokens_sampled": "tokens sampled", "cost_tokens_trained": "tokens trained",
-    "cost_reward_model_calls": "reward-model calls", "cost_gold_labels": "gold labels",
-}  # fmt: skip
 _NUMBER = re.compile(r"[≤≥+−-]? ?\d")
 
 
@@ -33,6 +29,7 @@ class Sheet:
         choice: what the reader can choose rows by, one value per row; empty where there is nothing to choose.
         label: what a value of `choice` is called.
         notes: what the reader has to know, by heading.
+        best: choice, row's head and column of the numbers to be marked.
     """
 
     name: str
@@ -41,6 +38,7 @@ class Sheet:
     choice: list[str] = field(default_factory=list)
     label: str = "task"
     notes: dict[str, list[str]] = field(default_factory=dict)
+    best: frozenset[tuple[str, str, str]] = frozenset()
 
     @property
     def choices(self) -> list[str]:
@@ -67,23 +65,18 @@ class Sheet:
 
 def main_sheet(run: RunFrames) -> Sheet:
     """The main table of all tasks, arms first."""
-    by_task = {f"Reading the rows of {name}": notes(run, *key) for key, name in labels(run).items()}
-    return _by_task(run, "results", "One row per arm, one column per measure", main_table(run), by_task)
+    by_task = dict(zip(labels(run).values(), sections(run), strict=True))
+    lines = {f"Reading the rows of {name}": section.notes for name, section in by_task.items()}
+    best = frozenset((name, *mark) for name, section in by_task.items() for mark in section.marks)
+    return _by_task(run, "results", "One row per arm, one column per measure", main_table(run), lines, best)
 
 
 def cost_sheet(run: RunFrames) -> Sheet:
-    """What a cell of each arm cost, mean over seeds, with all the stages that it rests on."""
-    rows = []
-    for task, model, records in run.groups():
-        for arm, cells in records.groupby("arm", sort=False):
-            ok = cells[cells["status"] == "ok"]
-            known = [column for column in COSTS if column in ok and ok[column].notna().any()]
-            costs = {name: _cost(ok[column]) if column in known else "" for column, name in COSTS.items()}
-            rows.append({"task": task, "model": model, "arm": str(arm), **costs})
-    frame = pd.DataFrame(rows, columns=None if rows else ["task", "model", "arm"])
-    frame = frame.loc[:, (frame != "").any()] if len(frame) else frame
-    note = "Of cells that ended well: mean ± half of the 95 % interval over seeds, each cell with all its stages."
-    return _by_task(run, "cost", "What a cell of each arm costs", frame, {"Reading this table": [note]})
+    """What a cell of each arm cost, with all the stages that it rests on."""
+    found = costs(run)
+    parts = [cost_table(found, *key).assign(task=key[0], model=key[1]) for key in labels(run)]
+    frame = pd.concat([part for part in parts if "arm" in part] or [pd.DataFrame(columns=["arm", "task", "model"])])
+    return _by_task(run, "cost", "What a cell of each arm costs", frame.fillna(""), {"Reading this table": COST_NOTES})
 
 
 def win_rate_sheets(run: RunFrames) -> list[tuple[str, Sheet]]:
@@ -114,18 +107,20 @@ def claim_sheet(verdicts: pd.DataFrame | None) -> list[dict[str, Any]]:
     return sorted(claims, key=lambda claim: (claim["rank"], claim["id"]))
 
 
-def _by_task(run: RunFrames, name: str, title: str, frame: pd.DataFrame, notes: dict[str, list[str]]) -> Sheet:
+def _by_task(
+    run: RunFrames,
+    name: str,
+    title: str,
+    frame: pd.DataFrame,
+    notes: dict[str, list[str]],
+    best: frozenset[tuple[str, str, str]] = frozenset(),
+) -> Sheet:
     """Arms in front; task and model only where there are several."""
     names = labels(run)
     choice = [names[task, model] for task, model in frame[["task", "model"]].to_numpy().tolist()]
     shown = [column for column in ("task", "model") if frame[column].nunique() > 1]
     rest = [column for column in frame if column not in ("arm", "task", "model")]
-    return Sheet(name, title, frame[["arm", *shown, *rest]], choice, notes=notes)
-
-
-def _cost(values: pd.Series) -> str:
-    x = mean_interval(values)
-    return f"{x.mean:,.0f}" if abs(x.mean) >= 1000 else interval_text(x, len(values))
+    return Sheet(name, title, frame[["arm", *shown, *rest]], choice, notes=notes, best=best)
 
 
 def _is_numeric(texts: pd.Series) -> bool:
