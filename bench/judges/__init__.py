@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bench.contracts import Completion, Field, Judge, Prompt
 from bench.errors import BenchError
+from bench.measures.preference import ROUNDING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,5 +64,5 @@ def verdicts(mine: ArrayLike, theirs: ArrayLike, tie_band: float = 0.0) -> NDArr
     first, second = np.asarray(mine, dtype=float), np.asarray(theirs, dtype=float)
     known = np.isfinite(first) & np.isfinite(second)
     difference = np.subtract(first, second, where=known, out=np.zeros(first.shape))
-    won = np.where(np.abs(difference) <= tie_band, 0.5, difference > 0)
+    won = np.where(np.abs(difference) <= tie_band + ROUNDING, 0.5, difference > 0)
     return np.where(known, won, np.nan)
