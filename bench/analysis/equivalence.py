@@ -9,10 +9,11 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
+from bench.analysis.layout import Section, print_section, wide_console, write_sections
 from bench.analysis.loading import RunFrames
 from bench.analysis.paired import by_seed, held_against
 from bench.analysis.statistics import Equivalence, Interval, equivalence_test, holm
-from bench.analysis.tables import Section, interval_text, print_frame, wide_console, write_sections
+from bench.analysis.tables import interval_text
 from bench.errors import BenchError, nearest
 from bench.measures import MEASURES, MeasureInfo
 
@@ -106,7 +107,7 @@ def equivalence_table(
 def write_equivalences(
     run: RunFrames, against: str, margins: Mapping[str, float], directory: str | Path, console: Console | None = None
 ) -> list[Path]:
-    """Print the verdicts, and write ``equivalence.md``, ``.tex`` and ``.csv`` (plain numbers)."""
+    """Print the verdicts, and write ``equivalence.md``, ``.tex``, ``.html`` and ``.csv`` (plain numbers)."""
     console = console or wide_console()
     found = equivalences(run, against, margins)
     sections = []
@@ -115,9 +116,8 @@ def write_equivalences(
         if frame.empty:
             continue
         title, note = f"{task} · {model}: equivalence to {against}, paired by seed", _note(len(frame))
-        print_frame(title, frame, console)
-        console.print(note, style="dim", markup=False, highlight=False)
         sections.append(Section(title, frame, [note]))
+        print_section(sections[-1], console)
     return write_sections(directory, "equivalence", sections, {"equivalence": found})
 
 

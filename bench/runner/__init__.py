@@ -103,6 +103,7 @@ class _Running:
         self.stages: dict[str, Mapping[str, Stage]] = {}
 
     def run(self, only: Iterable[str]) -> Run:
+        from bench.analysis.loading import recorded
         from bench.runner.pool import Pool
         from bench.runner.schedule import Schedule
         from bench.stages.graph import stages_of
@@ -110,6 +111,7 @@ class _Running:
         chosen = sorted(self.matrix.select(only), key=lambda cell: (cell.seed, cell.index))
         self._prepare_folders()
         self.cells = {cell.id: cell for cell in chosen}
+        known = recorded(self.directory)
         self.reporter.start(len(chosen))
         schedule = Schedule(
             self.store,
@@ -125,7 +127,7 @@ class _Running:
                     self._record(cell, SKIPPED, reason, {}, None)
                     continue
                 stages = stages_of(cell, self.matrix, self.device)
-                if status := self._recorded(cell, stages["evaluation"].key):
+                if status := _recorded(known.get(cell.id), cell, stages["evaluation"].key):
                     self.counts[status] = self.counts.get(status, 0) + 1
                     self.reporter.cell_finished(cell.id, status, None)
                 else:
@@ -161,15 +163,6 @@ class _Running:
         check_claims(load_claims(file), arms, file.name)
         freeze(file, self.directory)
 
-    def _recorded(self, cell: Cell, key: str) -> str | None:
-        """The status of a cell that has its record already, for all that it depends on (`key`)."""
-        try:
-            record = json.loads((self.directory / "cells" / cell.id / "record.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        same = record.get("key") == key and record.get("cell") == identity(cell)
-        return record["status"] if same and record.get("status") in (OK, DIVERGED) else None
-
     def _offline(self) -> bool:
         from_hub = any(isinstance(model.source, str) for model in self.matrix.models)
         return not (from_hub or any(getattr(each.task, "hub", None) for each in self.matrix.tasks))
@@ -193,6 +186,13 @@ class _Running:
         write_record(folder, make_record(cell, status, reason, infos, step, self.device, key))
         self.counts[status] = self.counts.get(status, 0) + 1
         self.reporter.cell_finished(cell.id, status, reason)
+
+
+def _recorded(record: Mapping[str, Any] | None, cell: Cell, key: str) -> str | None:
+    """The status of a cell that has its record already, for all that it depends on (`key`)."""
+    if record is None or record.get("key") != key or record.get("cell") != identity(cell):
+        return None
+    return record["status"] if record["status"] in (OK, DIVERGED) else None
 
 
 def _unfit(cell: Cell) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.tables import print_frame, wide_console
+from bench.analysis.layout import print_frame, wide_console
 from bench.matrix import load_matrix
 from bench.record import OK, SKIPPED, commit, versions
 from bench.store import write_atomically
