@@ -275,17 +275,13 @@ def _is_finished(cls: type) -> bool:
 
 
 def _reason(error: BaseException, file: Path | None = None) -> str:
-    """An error in one line, with the last line of `file` that it passed through; of any file, named, without one."""
+    """An error in one line, with the last line of `file` that it passed through; without one, of the last module."""
     if isinstance(error, SyntaxError):
         place = "" if file == Path(error.filename or "") else f"{error.filename}, "
         return f"{type(error).__name__}: {error.msg} ({place}line {error.lineno})"
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if (Path(frame.filename).is_relative_to(file) if file else not frame.filename.startswith("<frozen"))
-    ]
     text = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-    if not frames:
-        return text
-    last = frames[-1]
-    return f"{text} ({'' if file == Path(last.filename) else f'{last.filename}, '}line {last.lineno})"
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        where = Path(frame.filename)
+        if where.is_relative_to(file) if file else frame.name == "<module>":
+            return f"{text} ({'' if file == where else f'{where}, '}line {frame.lineno})"
+    return text
