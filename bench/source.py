@@ -13,6 +13,7 @@ import functools
 import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 _HERE = Path(__file__).resolve().parents[1]
 _PROJECT = frozenset({"bench", "methods", "tasks"})
@@ -26,27 +27,33 @@ def source_digest(files: Iterable[Path]) -> str:
         file = todo.pop()
         if file not in seen:
             seen.add(file)
-            todo.extend(_imports(file))
-    return hashlib.sha256("".join(sorted(_digest(file) for file in seen)).encode()).hexdigest()
+            todo.extend(_read(file, _stamp(file)).imports)
+    return hashlib.sha256("".join(sorted(_read(file, _stamp(file)).digest for file in seen)).encode()).hexdigest()
+
+
+class _Source(NamedTuple):
+    digest: str
+    imports: tuple[Path, ...]
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    state = file.stat()
+    return state.st_mtime_ns, state.st_size
 
 
 @functools.cache
-def _tree(file: Path) -> ast.Module:
-    return ast.parse(file.read_bytes(), filename=str(file))
+def _read(file: Path, stamp: tuple[int, int]) -> _Source:
+    """A file as it is at `stamp`: an interpreter that goes on for days reads what was changed meanwhile."""
+    tree = ast.parse(file.read_bytes(), filename=str(file))
+    return _Source(hashlib.sha256(f"{file.stem}\n{ast.dump(tree)}".encode()).hexdigest(), _imports(file, tree))
 
 
-@functools.cache
-def _digest(file: Path) -> str:
-    return hashlib.sha256(f"{file.stem}\n{ast.dump(_tree(file))}".encode()).hexdigest()
-
-
-@functools.cache
-def _imports(file: Path) -> tuple[Path, ...]:
+def _imports(file: Path, tree: ast.Module) -> tuple[Path, ...]:
     package = file.parent
     lone = not (package / "__init__.py").exists()
     beside = _beside(file) if lone else set()
     found: set[Path] = set()
-    for name, level in _imported_names(_tree(file)):
+    for name, level in _imported_names(tree):
         if level:
             found |= set(_files(file.parents[level - 1], name))
         elif name[0] in _PROJECT:

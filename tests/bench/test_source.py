@@ -1,4 +1,4 @@
-import importlib
+import ast
 
 import pytest
 from installed_package import install
@@ -13,7 +13,6 @@ def digest(tmp_path):
             path = tmp_path / f"{name.replace('_in_', '/')}.py"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        importlib.reload(source)  # forget the files read so far, as a new process does
         return source.source_digest([tmp_path / "method.py"])
 
     return of
@@ -48,14 +47,17 @@ def test_what_only_a_type_checker_imports_does_not_count(digest):
     assert digest(helper="x = 2") == first
 
 
+def imports_of(file):
+    return source._imports(file, ast.parse(file.read_text()))
+
+
 def test_libraries_do_not_count_and_the_contracts_do(tmp_path):
-    importlib.reload(source)
     plugin = tmp_path / "plugin.py"
     plugin.write_text("import torch\nimport json\nfrom bench import Method")
     files = {plugin}
     todo = [plugin]
     while todo:
-        found = set(source._imports(todo.pop())) - files
+        found = set(imports_of(todo.pop())) - files
         files |= found
         todo += found
     names = {file.name for file in files}
@@ -68,7 +70,6 @@ def affected(site, module, *changed):
     """By file: does a change of it change the digest of `module`?"""
 
     def digest():
-        importlib.reload(source)
         return source.source_digest([site / module])
 
     first, found = digest(), {}
