@@ -303,4 +303,8 @@ def _plugins(source: Source, files: Any) -> list[Path]:
         if not path.exists():
             near = nearest(path.name, (file.name for file in path.parent.glob("*.py")))
             raise source.error(("plugins", i), f"no file {files[i]!r}{near}")
+        try:
+            finder.files_of(path)
+        except BenchError as error:
+            raise source.error(("plugins", i), str(error)) from None
     return [path.resolve() for path in paths]

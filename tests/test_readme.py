@@ -91,12 +91,16 @@ def test_the_python_shown_runs(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_method_shown_runs_as_a_plugin(tmp_path):
-    (tmp_path / "half_way.py").write_text(next(text for text in blocks("python") if "class HalfWay" in text))
+def test_the_method_and_the_measure_shown_run_as_plugins(tmp_path):
+    (tmp_path / "mine").mkdir()
+    for cls in ("HalfWay", "Wordy"):
+        text = next(text for text in blocks("python") if f"class {cls}" in text)
+        (tmp_path / "mine" / f"{cls.lower()}.py").write_text(text)
     (tmp_path / "m.yaml").write_text("tasks: strings\nmethods: [sft, half_way]\nseeds: 1\n")
-    result = bench("run", "m.yaml", "--plugin", "half_way.py", cwd=tmp_path, BENCH_STORE=str(tmp_path / "store"))
+    result = bench("run", "m.yaml", "--plugin", "mine", cwd=tmp_path, BENCH_STORE=str(tmp_path / "store"))
     assert result.returncode == 0, result.stderr
     assert "half_way" in result.stdout
+    assert "wordy" in result.stdout
 
 
 @pytest.mark.slow

@@ -248,6 +248,18 @@ def test_relative_paths_start_at_the_matrix_file(read: Read, tmp_path: Path, mon
     assert read("tasks: garden\nmethods: rest\nplugins: [garden.py, data/../garden.py]\n").plugins == matrix.plugins
 
 
+def test_a_folder_of_plug_ins_stays_a_folder_and_only_what_is_used_has_to_work(read: Read, tmp_path: Path) -> None:
+    folder = tmp_path / "more"
+    folder.mkdir()
+    (folder / "shed.py").write_text((tmp_path / "garden.py").read_text())
+    (folder / "damaged.py").write_text("1 / 0")
+    (tmp_path / "garden.py").unlink()
+    matrix = read("tasks: garden\nmethods: rest\nplugins: more\n")
+    assert matrix.plugins == (folder,)
+    with pytest.raises(BenchError, match=r"unknown method 'damage'.*damaged\.py could not be searched: ZeroDivision"):
+        read("tasks: garden\nmethods: damage\nplugins: more\n")
+
+
 def test_models_are_tiny_or_a_folder_or_on_the_hub(read: Read, tmp_path: Path) -> None:
     (tmp_path / "my").mkdir()
     (tmp_path / "my" / "config.json").write_text("{}")
@@ -473,6 +485,7 @@ MATRICES = [
     (G + "models: models", 3, "the folder 'models' holds no model"),
     (G + "models: {a/b: {layers: 2}}", 3, "models.a/b.layers: only a tiny model has"),
     (G + "plugins: gardne.py", 3, "no file 'gardne.py' — did you mean 'garden.py'?"),
+    (G + "plugins: [garden.py, models/gpt2]", 3, "no plug-in in the folder "),
     (G + "plugins: {a: b}", 3, 'plugins: {"a": "b"} must be a list'),
     (
         "tasks: garden\nmethods: [climb]\nplugins: broken.py",
