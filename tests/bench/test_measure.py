@@ -196,19 +196,12 @@ def test_a_measure_with_a_direction_can_be_tuned_for(folder: Path) -> None:
         Objective.of(parse_matrix(matrix()), "good_enough", None)
 
 
-@pytest.mark.parametrize(
-    ("body", "told"),
-    [
-        ("class Goods(Measure):\n    def compute(self, gold): return 1", "measure goods: the method 'tell' reports a"),
-        ("class Bad(Measure):\n    def compute(self, gold): return gold[999]", "measure bad: IndexError"),
-    ],
-)
-def test_a_measure_that_fails_ends_the_cell_with_its_name(folder: Path, tmp_path: Path, body: str, told: str) -> None:
-    (tmp_path / "failing.py").write_text(f"from bench import Measure\n{body}\n")
-    settings = matrix(tmp_path / "failing.py", methods=["tell"])
+def test_a_measure_that_has_the_name_of_a_method_s_figure_ends_the_cell(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "goods.py").write_text(PLUGIN.replace("GoodEnough", "Goods"))
+    settings = matrix(tmp_path / "goods.py", methods=["tell"])
     assert bench.run(settings, out=tmp_path / "out", store=folder / "store").counts == {"failed": 1}
     record = json.loads(next((tmp_path / "out").glob("cells/*/record.json")).read_text())
-    assert told in record["reason"]
+    assert record["reason"] == "measure goods: the method 'tell' reports a figure of that name; rename either"
 
 
 SIZES = """
