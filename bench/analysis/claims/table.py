@@ -90,7 +90,11 @@ def effect_of(each: Judged) -> str:
     """The tests that decide, each with its effect and interval, one line each."""
     if each.claim.needs:
         return f"needs {each.claim.needs}"
-    return "\n".join(_effect(tested) for tested in each.tests if not tested.test.also)
+    lines = [_effect(tested) for tested in each.tests if not tested.test.also]
+    fewest = min(tested.effect.n for tested in each.tests if not tested.test.also)
+    if each.verdict == "inconclusive" and fewest < each.claim.seeds:
+        lines.append(f"{fewest} seeds: no verdict below {each.claim.seeds}")
+    return "\n".join(lines)
 
 
 def details(each: Judged) -> Iterator[str]:

@@ -214,7 +214,7 @@ def _difference(test: ClaimTest, cells: _Cells) -> Tested:
     if cells.quantities.is_share(measure) and effect.n:
         effect = _difference_of_shares(mine, theirs)
     notes = cells.note_on_endings(_flat(test.arms))
-    if ":" in measure and "_to" in measure:
+    if measure.partition(":")[0] in ("updates_to", "tokens_to", "labels_to"):
         notes += _censored(test, cells)
     if effect.n < 2 and test.at != "end":
         notes.append(f"no curve to read {measure} from at {test.at}")
@@ -254,16 +254,14 @@ def _difference_of_shares(mine: Values, theirs: Values) -> Interval:
 
 def _censored(test: ClaimTest, cells: _Cells) -> list[str]:
     """Who never reached the target."""
-    if str(test.measure).startswith("reward_model"):
-        return []
     target = float(str(test.measure).partition(":")[2])
     notes = []
     for arm in _flat(test.arms):
         own = cells.ended(arm)
-        short = sum(cells.quantities.curve(cell, "gold").max() < target for cell in own["cell"])
-        notes += [f"{arm}: {short} of {len(own)} seeds never reach {target:g}, and count as the whole of training"] * (
-            short > 0
-        )
+        short = sum(bool(cells.quantities.curve(cell, "gold").max() < target) for cell in own["cell"])
+        if short:
+            never = f"{short} of {len(own)} seeds never reach {target:g}"
+            notes.append(f"{arm}: {never}, and count as the whole of training")
     return notes
 
 

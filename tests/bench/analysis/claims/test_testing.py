@@ -125,6 +125,27 @@ def test_at_equal_kl_both_arms_are_read_where_the_nearer_one_ended_and_a_flip_is
     assert places["end"].flips
 
 
+def test_seeds_that_never_reach_the_target_are_counted_and_said():
+    curves = {
+        "a": {"step": [0, 10], "kl": [0, 1], "proxy": [0, 1], "gold": [0.0, 0.8]},
+        "b": {"step": [0, 10], "kl": [0, 1], "proxy": [0, 1], "gold": [0.0, 0.2]},
+    }
+    run = made_run({"a": {"gold": 0.8 + NOISE}, "b": {"gold": 0.2 + NOISE}}, curves)
+    _, (tested,) = verdict_on(run, compare(measure="updates_to:0.4", expect="below"))
+    assert tested.effect.mean == pytest.approx(5 - 10)
+    assert tested.notes == ["b: 10 of 10 seeds never reach 0.4, and count as the whole of training"]
+
+
+def test_losses_to_a_rival_are_compared_like_any_measure():
+    rows = [(arm, seed, judge) for arm, judge in (("a", 1), ("b", 0), ("rival", 0.5)) for seed in range(10)]
+    completions = pd.DataFrame(rows, columns=["arm", "seed", "judge"])
+    completions = completions.assign(task="world", model="tiny", prompt_id=0, sample=0)
+    completions["cell"] = completions["arm"] + "-" + completions["seed"].astype(str)
+    run = made_run({arm: {"gold": SEEDS} for arm in ("a", "b", "rival")}, completions=completions)
+    _, (tested,) = verdict_on(run, compare(measure="loss_to:rival", expect="below"))
+    assert (tested.outcome, tested.effect.mean) == ("holds", -1)
+
+
 def test_groups_of_arms_are_taken_together():
     arms = {name: {"gold": level * 0.1 + NOISE / 10} for level, name in enumerate("abcd")}
     run = made_run(arms)
