@@ -1,16 +1,19 @@
-"""The command line: `bench run`, `bench list`, `bench table`, `bench judge`, `bench plot`, `bench tune`."""
+"""The command line, `bench …`: every command loads what it needs when it is called, so that help is quick."""
 
 from __future__ import annotations
 
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench import completing
 from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from bench.analysis.loading import RunFrames
 
 app = typer.Typer(
     help="Alignment methods side by side: which method, at what price?",
@@ -32,7 +35,12 @@ MatrixArgument = Annotated[
     ),
 ]
 Plugins = Annotated[
-    list[Path] | None, typer.Option("--plugin", metavar="FILE", help="A Python file with methods, tasks or judges.")
+    list[Path] | None,
+    typer.Option(
+        "--plugin",
+        metavar="FILE",
+        help="A Python file, or a folder of them, with methods, tasks, judges or measures; repeatable.",
+    ),
 ]
 StoreFolder = Annotated[
     Path | None,
@@ -65,6 +73,7 @@ def run(
     What the store already has is not run again: after an interruption, or with one method changed, the same command
     carries on. Exit status: 0 all cells are in, 1 some failed, 2 the matrix or an argument is wrong.
     """
+    from bench.analysis.loading import load_run
     from bench.progress import reporter_for
     from bench.runner import run as run_matrix
     from bench.runner.schedule import elapsed
@@ -80,7 +89,7 @@ def run(
     complete = not done.built and not done.counts.get("failed")
     trained = "nothing to run: the store had everything" if complete else f"{done.built} stages run"
     print(f"\n{sum(done.counts.values())} cells ({cells}) in {elapsed(started)}; {trained}.\n")
-    _print_table(done.directory)
+    _print_table(load_run(done.directory))
     print(f"\nRecords: {_short(done.directory)}   Plots: bench plot {_short(done.directory)}")
     if done.counts.get("failed"):
         print(f"Failed cells: see their reasons above and the logs in {_short(done.directory / 'logs')}")
@@ -99,7 +108,8 @@ def list_all(plugin: Plugins = None) -> None:
         "methods": {name: cls.summary() for name, cls in plugins.methods(files).items()},
         "tasks": {name: cls.summary() for name, cls in plugins.tasks(files).items()},
         "judges": {name: cls.summary() for name, cls in plugins.judges(files).items()},
-        "measures": {name: measure.description for name, measure in MEASURES.items()},
+        "measures": {name: measure.description for name, measure in MEASURES.items()}
+        | {name: cls.summary() for name, cls in plugins.measures(files).items()},
         "matrices": builtin_matrices(),
     }
     for title, entries in sections.items():
@@ -148,11 +158,26 @@ def schema(plugin: Plugins = None) -> None:
 
 
 @app.command()
-def measures() -> None:
+def report(run: RunArgument) -> None:
+    """Write a run's summary, tables, plots and samples as one HTML page beside the records.
+
+    The page needs no network and no other file: it can be sent or archived as it is.
+    """
+    from bench.analysis.claims import verdicts
+    from bench.analysis.loading import load_run
+    from bench.analysis.report import write_report
+
+    frames = load_run(run)
+    print(f"wrote {_short(write_report(frames, run / 'report.html', verdicts(frames)))}")
+
+
+@app.command()
+def measures(plugin: Plugins = None) -> None:
     """Print the page of all measures, as Markdown: definition, unit, direction and trap of each."""
+    from bench import plugins
     from bench.measures.page import page
 
-    print(page(), end="")
+    print(page(plugins.measures(plugin or []).values()), end="")
 
 
 @app.command()
@@ -173,8 +198,19 @@ def table(
             help="Also test which arms are equivalent to that arm, to within NUMBER in the measure's unit; repeatable.",
         ),
     ] = None,
+    between: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ARM", help="Win rates between these arms; repeatable. Default: all, or 12 at most."),
+    ] = None,
+    ablation: Annotated[
+        str | None,
+        typer.Option(metavar="ARM", help="Arm that others change one setting of. Default: ppo_max, if it is there."),
+    ] = None,
 ) -> None:
-    """Print a run's table, its paired differences and its win rates, and write them all beside the records."""
+    """Print a run's table, paired differences, ablations and win rates; write them, and costs, beside the records."""
+    from bench.analysis.ablation import DEFAULT, ablations, write_ablations
+    from bench.analysis.comparisons import contestants
+    from bench.analysis.cost import write_costs
     from bench.analysis.equivalence import equivalences, parse_margins, write_equivalences
     from bench.analysis.loading import load_run
     from bench.analysis.paired import write_paired
@@ -182,15 +218,21 @@ def table(
 
     frames = load_run(run)
     margins = parse_margins(margin or ())
-    if margins:  # a mistake is told before anything is printed
+    contestants(frames, between or ())  # a mistake is told before anything is printed
+    if margins:
         equivalences(frames, against or "sft", margins)
-    files = _print_table(run)
-    if against or "sft" in set(frames.records["arm"]):
+    if ablation and ablations(frames, ablation).empty:
+        raise BenchError(f"--ablation: no arm differs from {ablation!r} in one hyper-parameter alone")
+    arms = set(frames.records["arm"])
+    files = [*_print_table(frames), *write_costs(frames, run / "tables")]
+    if against or "sft" in arms:
         files += write_paired(frames, against or "sft", run / "tables")
     if margins:
         files += write_equivalences(frames, against or "sft", margins, run / "tables")
-    render_win_rates(frames)
-    for file in [*files, *write_win_rates(frames, run / "tables")]:
+    if ablation or DEFAULT in arms:
+        files += write_ablations(frames, ablation or DEFAULT, run / "tables")
+    render_win_rates(frames, arms=between or ())
+    for file in [*files, *write_win_rates(frames, run / "tables", between or ())]:
         print(f"wrote {_short(file)}")
 
 
@@ -281,6 +323,46 @@ def plot(
 
 
 @app.command()
+def pack(
+    run: RunArgument,
+    texts: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Keep the texts of the first 16 prompts, of so many seeds.")
+    ] = 1,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the folder `cells` where it is.")] = False,
+) -> None:
+    """Turn a run's folder of cells into a few small files that can be committed.
+
+    Tables, plots and `bench run` take a packed run as it is; new cells lie beside it until it is packed again. Dropped
+    are most texts, the probes (their reliability diagram stays), and digits beyond single precision.
+    """
+    from bench.analysis.packing import pack as pack_run
+
+    for file in pack_run(run, texts, keep):
+        print(f"wrote {_short(file)} ({file.stat().st_size / 1e6:.2f} MB)")
+
+
+@app.command()
+def diff(
+    first: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A folder of records: before.", autocompletion=completing.runs)
+    ],
+    second: Annotated[Path, typer.Argument(metavar="RUN", help="Another one: after.", autocompletion=completing.runs)],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also write the table there, with all that was tested as CSV.")
+    ] = None,
+) -> None:
+    """Say what moved between two runs beyond noise, and which settings, versions and commits were changed.
+
+    Cells are matched by task, model, arm and seed. Exit status 0, whatever has moved.
+    """
+    from bench.analysis.diff import write_diff
+    from bench.analysis.loading import load_run
+
+    for file in write_diff(load_run(first), load_run(second), out):
+        print(f"wrote {_short(file)}")
+
+
+@app.command()
 def tune(
     matrix: MatrixArgument,
     trials: Annotated[int, typer.Option(metavar="N", help="For every arm alike; the first has its defaults.")] = 12,
@@ -335,13 +417,11 @@ def tune(
     print(f"\nAll trials: {', '.join(str(_short(file)) for file in records)}   Results: bench run {_short(chosen)}")
 
 
-def _print_table(directory: Path) -> list[Path]:
-    from bench.analysis.loading import load_run
+def _print_table(frames: RunFrames) -> list[Path]:
     from bench.analysis.tables import render_terminal, write_tables
 
-    frames = load_run(directory)
     render_terminal(frames)
-    return write_tables(frames, directory / "tables")
+    return write_tables(frames, frames.directory / "tables")
 
 
 def _short(path: Path) -> Path:

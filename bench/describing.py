@@ -104,7 +104,8 @@ def entries(files: Iterable[Path] = ()) -> list[Entry]:
             for cls in tasks.values()
         ),
         *(_entry("judge", cls, _judge_command(cls)) for cls in judges.values()),
-        *map(_measure, MEASURES.values()),
+        *(_measure(info, _module_of(info)) for info in MEASURES.values()),
+        *(_measure(cls.info(), _source(cls), _text(cls)) for cls in plugins.measures(files).values()),
         *(_section(name, cls, worlds[0].name, plain) for name, cls in _SECTIONS.items()),
     ]
 
@@ -174,11 +175,16 @@ def _task(cls: type[Task], plain: str, files: Sequence[Path]) -> Entry:
     return _entry("task", cls, _matrix({"tasks": _chosen(cls), "methods": plain}, files, cls))
 
 
-def _measure(info: MeasureInfo) -> Entry:
+def _measure(info: MeasureInfo, source: str, text: str = "") -> Entry:
     direction = {"zero": "0 is best", None: "none"}.get(info.better) or f"{info.better} is better"
     facts = {"unit": info.unit or "none", "direction": direction, "made from": ", ".join(info.columns)}
-    module = info.function.partition(".")[0]
-    return Entry("measure", info.name, info.description, f"bench/measures/{module}.py", None, "", facts, "")
+    facts["definition and trap"] = "see `bench measures`"
+    return Entry("measure", info.name, text or info.description, source, None, "", facts, "")
+
+
+def _module_of(info: MeasureInfo) -> str:
+    """The file that defines a measure of the bench's own; not imported, as it wants heavy libraries."""
+    return f"bench/measures/{info.function.partition('.')[0]}.py"
 
 
 def _section(name: str, cls: type[BaseModel], world: str, plain: str) -> Entry:
@@ -191,9 +197,11 @@ def _section(name: str, cls: type[BaseModel], world: str, plain: str) -> Entry:
 
 
 def _matrix(matrix: dict[str, Any], files: Sequence[Path], cls: type[Plugin]) -> str:
-    named = Path(inspect.getfile(cls)).resolve()
-    plugin = {"plugins": [str(named)]} if named in {file.expanduser().resolve() for file in files} else {}
-    return write_yaml(matrix | plugin)
+    """As YAML, with the plug-in among `files` that `cls` comes from, if it does."""
+    place = Path(inspect.getfile(cls)).resolve()
+    named = (file.expanduser().resolve() for file in files)
+    plugin = [str(file) for file in named if place.is_relative_to(file)]
+    return write_yaml(matrix | ({"plugins": plugin} if plugin else {}))
 
 
 def _chosen(cls: type[Plugin]) -> Any:

@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.comparisons import FILE, Comparisons, by_score, entrants_of, fingerprint, pair_up, tie_band
-from bench.analysis.loading import load_run
+from bench.analysis.loading import load_run, plain
 from bench.contracts import Judge
 from bench.errors import BenchError, nearest
-from bench.judges import ScoringJudge
+from bench.judges import ScoringJudge, require_texts
 from bench.plugins import find_judge
 from bench.store import Store
 from bench.validation import Source
@@ -97,7 +97,8 @@ def both_ways(forward: np.ndarray, backward: np.ndarray) -> np.ndarray:
 def _ask_both_ways(
     judge: Judge, entrants: pd.DataFrame, pairs: pd.DataFrame, store: Store, progress: Callable[[int, int], None]
 ) -> pd.DataFrame:
-    texts = [(_plain(p), _plain(c)) for p, c in zip(entrants["prompt"], entrants["completion"], strict=True)]
+    require_texts(entrants)
+    texts = [(plain(p), plain(c)) for p, c in zip(entrants["prompt"], entrants["completion"], strict=True)]
     places = list(zip(pairs["mine"], pairs["theirs"], strict=True))
     forward = [(texts[i][0], texts[i][1], texts[j][1]) for i, j in places]
     backward = [(prompt, second, first) for prompt, first, second in forward]
@@ -171,11 +172,6 @@ class Answers:
             for key, answer in answers.items():
                 # the line break comes first: it also ends a line that was cut off
                 file.write("\n" + json.dumps({"pair": key, "answer": None if math.isnan(answer) else answer}))
-
-
-def _plain(value: Any) -> Any:
-    """A text or a conversation as it was before it went through Parquet."""
-    return value if isinstance(value, str) else [dict(message) for message in value]
 
 
 def _digest(value: Any) -> str:

@@ -9,12 +9,13 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
+from bench.analysis.layout import Section, print_section, wide_console, write_sections
 from bench.analysis.loading import RunFrames
 from bench.analysis.paired import by_seed, held_against
 from bench.analysis.statistics import Equivalence, Interval, equivalence_test, holm
-from bench.analysis.tables import Section, interval_text, print_frame, wide_console, write_sections
+from bench.analysis.tables import interval_text
 from bench.errors import BenchError, nearest
-from bench.measures import MEASURES
+from bench.measures import MEASURES, MeasureInfo
 
 ALPHA = 0.05
 EQUIVALENT, DIFFERENT, UNDECIDED = "equivalent", "different", "undecided"
@@ -78,8 +79,11 @@ def verdict(test: Equivalence) -> str:
     return DIFFERENT if beyond and test.equivalent is not None else UNDECIDED
 
 
-def equivalence_table(found: pd.DataFrame, task: str, model: str) -> pd.DataFrame:
+def equivalence_table(
+    found: pd.DataFrame, task: str, model: str, measures: Mapping[str, MeasureInfo] = MEASURES
+) -> pd.DataFrame:
     """As people read it: one row per arm and measure."""
+    labels = {name: info.label for name, info in measures.items()}
     here = found[(found["task"] == task) & (found["model"] == model)]
     rows = []
     for row in here.to_dict("records"):
@@ -87,7 +91,7 @@ def equivalence_table(found: pd.DataFrame, task: str, model: str) -> pd.DataFram
         rows.append(
             {
                 "arm": row["arm"],
-                "measure": MEASURES[row["measure"]].label if row["measure"] in MEASURES else row["measure"],
+                "measure": labels.get(row["measure"], row["measure"]),
                 "difference": interval_text(Interval(row["difference"], low, high, row["n"]), row["n"]),
                 "90 % interval": f"[{low:.3g}, {high:.3g}]" if math.isfinite(low) else "none",
                 "margin": f"±{row['margin']:g}",
@@ -103,27 +107,26 @@ def equivalence_table(found: pd.DataFrame, task: str, model: str) -> pd.DataFram
 def write_equivalences(
     run: RunFrames, against: str, margins: Mapping[str, float], directory: str | Path, console: Console | None = None
 ) -> list[Path]:
-    """Print the verdicts, and write ``equivalence.md``, ``.tex`` and ``.csv`` (plain numbers)."""
+    """Print the verdicts, and write ``equivalence.md``, ``.tex``, ``.html`` and ``.csv`` (plain numbers)."""
     console = console or wide_console()
     found = equivalences(run, against, margins)
     sections = []
     for task, model, _ in run.groups():
-        frame = equivalence_table(found, task, model)
+        frame = equivalence_table(found, task, model, run.measures)
         if frame.empty:
             continue
         title, note = f"{task} · {model}: equivalence to {against}, paired by seed", _note(len(frame))
-        print_frame(title, frame, console)
-        console.print(note, style="dim", markup=False, highlight=False)
         sections.append(Section(title, frame, [note]))
+        print_section(sections[-1], console)
     return write_sections(directory, "equivalence", sections, {"equivalence": found})
 
 
 def _known(run: RunFrames, margins: Mapping[str, float]) -> None:
     parts = {str(name) for name in run.records if str(name).startswith(("gold_", "reference_gold_"))}
-    here = {name for name in [*MEASURES, *parts] if name in run.records and run.records[name].notna().any()}
+    here = {name for name in [*run.measures, *parts] if name in run.records and run.records[name].notna().any()}
     here |= {"hypervolume"}
     for measure in margins:
-        if measure not in {*MEASURES, *parts}:
+        if measure not in {*run.measures, *parts}:
             raise BenchError(f"--margin: no measure {measure!r}{nearest(measure, here)}")
         if measure not in here:
             raise BenchError(f"--margin: no cell of {run.directory} has the measure {measure!r}")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
+import numpy as np
 import pandas as pd
 
 from bench.analysis.loading import RunFrames
@@ -31,7 +30,7 @@ def points(run: RunFrames) -> pd.DataFrame:
 
 def by_cell(run: RunFrames) -> pd.Series[float]:
     """The hypervolume of each cell's path (see `bench.measures.frontier`), by the cell's id."""
-    return _hypervolumes(points(run), ["cell"])
+    return _hypervolumes(points(run), "cell")
 
 
 def by_method(run: RunFrames) -> pd.DataFrame:
@@ -43,12 +42,14 @@ def by_method(run: RunFrames) -> pd.DataFrame:
     every = points(run)
     rows = []
     for key, own in every.groupby(["task", "model", "method"], sort=False):
-        x = mean_interval(_hypervolumes(own, ["seed"]).to_numpy())
+        x = mean_interval(_hypervolumes(own, "seed").to_numpy())
         rows.append((*map(str, key), own["arm"].nunique(), x.mean, x.low, x.high, x.n))
     return pd.DataFrame(rows, columns=["task", "model", "method", "arms", "mean", "low", "high", "n"])
 
 
-def _hypervolumes(rows: pd.DataFrame, by: list[str]) -> pd.Series[float]:
-    groups = {key[0]: own for key, own in rows.groupby(by, sort=False)}
-    values = {key: hypervolume(own["kl"], own["reward"], start=own["start"].iloc[0]) for key, own in groups.items()}
-    return pd.Series(values, dtype=float, name="hypervolume") if values else pd.Series([math.nan][:0], dtype=float)
+def _hypervolumes(rows: pd.DataFrame, by: str) -> pd.Series[float]:
+    groups, keys = pd.factorize(rows[by])
+    places = np.split(np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1])
+    kl, reward, start = (rows[name].to_numpy(float) for name in ("kl", "reward", "start"))
+    values = [hypervolume(kl[own], reward[own], start=start[own[0]]) for own in places if len(own)]
+    return pd.Series(values, index=keys, dtype=float, name="hypervolume")

@@ -14,9 +14,10 @@ import pandas as pd
 from rich.console import Console
 
 from bench.analysis.frontier import by_cell, by_method
+from bench.analysis.layout import Section, print_section, wide_console, write_sections
 from bench.analysis.loading import RunFrames
 from bench.analysis.statistics import Interval, holm, paired_difference
-from bench.analysis.tables import Section, interval_text, print_frame, wide_console, write_sections
+from bench.analysis.tables import interval_text
 from bench.errors import BenchError, nearest
 from bench.measures import MEASURES
 
@@ -100,7 +101,7 @@ def paired_table(differences: pd.DataFrame, task: str, model: str) -> pd.DataFra
 
 
 def write_paired(run: RunFrames, against: str, directory: str | Path, console: Console | None = None) -> list[Path]:
-    """Print the differences, and write ``paired.md``, ``.tex`` and ``.csv``, and ``frontier.csv`` (by method)."""
+    """Print the differences; write ``paired.md``, ``.tex``, ``.html``, ``.csv``, and ``frontier.csv`` (by method)."""
     console = console or wide_console()
     differences = paired_differences(run, against)
     sections = []
@@ -110,9 +111,8 @@ def write_paired(run: RunFrames, against: str, directory: str | Path, console: C
             continue
         tests = int(((differences["task"] == task) & (differences["model"] == model) & differences["p"].notna()).sum())
         title, note = f"{task} · {model}: difference to {against}, paired by seed", _note(tests)
-        print_frame(title, frame, console)
-        console.print(note, style="dim", markup=False, highlight=False)
         sections.append(Section(title, frame, [note]))
+        print_section(sections[-1], console)
     return write_sections(directory, "paired", sections, {"paired": differences, "frontier": by_method(run)})
 
 

@@ -1,29 +1,34 @@
-"""The main table: one row per arm, one column per measure, for the terminal, Markdown, CSV and LaTeX."""
+"""The main table: one row per arm, one column per measure."""
 
 from __future__ import annotations
 
+import functools
 import math
-import re
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from rich.console import Console
-from rich.table import Table
 
+from bench.analysis.best import NOTE as BEST
+from bench.analysis.best import best_arms
 from bench.analysis.frontier import by_cell
+from bench.analysis.layout import Section, print_section, wide_console, write_sections
 from bench.analysis.loading import RunFrames
-from bench.analysis.statistics import Interval, iqm_interval, mean_interval, two_level_bootstrap
-from bench.measures import MEASURES
+from bench.analysis.statistics import Interval, iqm_intervals, mean_interval, mean_intervals, two_level_bootstrap
+from bench.measures import MEASURES, MeasureInfo
 
 ARROWS = {"higher": " ↑", "lower": " ↓", "zero": " → 0", None: ""}
 COLUMNS = ("proxy", "gold", "kl", "perplexity_reference", "perplexity_samples", "ece_debiased", "win_rate")
+JUDGE = "judge: held-out reward model ↑"
+"""The column of a task without a gold reward."""
 SHOWN_FAILURES = 8
 
 
+@functools.lru_cache(maxsize=1)  # printed, and written in several formats
 def summarise(run: RunFrames) -> pd.DataFrame:
     """One row per task, model, arm and measure: `mean`, `low`, `high` (95 %), `iqm`, `iqm_low`, `iqm_high`, `n`.
 
@@ -31,18 +36,27 @@ def summarise(run: RunFrames) -> pd.DataFrame:
     seeds, for `win_rate` the two-level bootstrap over seeds and prompts; NaN for one seed. `iqm` is the interquartile
     mean, its interval a bootstrap's. `cost_seconds` is treated as a measure, too, and so is each part of gold.
     """
-    rows = []
-    paths = by_cell(run)
-    others = [str(name) for name in run.records if name not in MEASURES]
+    others = [str(name) for name in run.records if name not in run.measures]
     parts = [name for name in others if name.removeprefix("reference_").startswith("gold_")]
+    records = run.records.assign(hypervolume=by_cell(run).reindex(run.records["cell"]).to_numpy())
+    measures = [name for name in (*run.measures, *parts, "cost_seconds") if name in records]
+    table = records[measures].where(records["status"] == "ok").to_numpy(float)
+    keys: list[tuple[str, str, str, str]] = []
+    samples: list[np.ndarray] = []
+    win_rates: dict[int, Interval] = {}
+    of_cells = records[["cell", "seed", "status", *(["win_rate"] if "win_rate" in records else [])]]
     for task, model, arm, cells in _arms(run):
-        ok = cells[cells["status"] == "ok"]
-        ok = ok.assign(hypervolume=paths.reindex(ok["cell"]).to_numpy())
-        for measure in [*MEASURES, *parts, "cost_seconds"]:
-            if measure in ok and ok[measure].notna().any():
-                x = win_rate_interval(run, ok) if measure == "win_rate" else mean_interval(ok[measure])
-                iqm = iqm_interval(ok[measure])
-                rows.append((task, model, arm, measure, x.mean, x.low, x.high, iqm.mean, iqm.low, iqm.high, x.n))
+        own = table[cells.index]
+        for column in np.flatnonzero(~np.isnan(own).all(0)):
+            keys.append((task, model, arm, measures[column]))
+            samples.append(own[:, column])
+            if measures[column] == "win_rate" and _win_rates_of_prompts(run):
+                win_rates[len(samples) - 1] = win_rate_interval(run, of_cells.loc[cells.index])
+    means = [win_rates.get(i, x) for i, x in enumerate(mean_intervals(samples))]
+    rows = [
+        (*key, x.mean, x.low, x.high, iqm.mean, iqm.low, iqm.high, x.n)
+        for key, x, iqm in zip(keys, means, iqm_intervals(samples), strict=True)
+    ]
     names = ["task", "model", "arm", "measure", "mean", "low", "high", "iqm", "iqm_low", "iqm_high", "n"]
     return pd.DataFrame(rows, columns=names)
 
@@ -52,13 +66,21 @@ def win_rate_interval(run: RunFrames, cells: pd.DataFrame) -> Interval:
 
     Where their completions are not at hand, Student's t over the seeds' win rates.
     """
+    by_cell = _win_rates_of_prompts(run)
+    ok = cells[cells["status"] == "ok"]
+    by_seed = {s: by_cell[cell] for s, cell in zip(ok["seed"], ok["cell"], strict=True) if cell in by_cell}
+    return two_level_bootstrap(by_seed) if by_seed else mean_interval(ok["win_rate"])
+
+
+@functools.lru_cache(maxsize=1)
+def _win_rates_of_prompts(run: RunFrames) -> dict[Hashable, np.ndarray]:
+    """Each cell's win rate on each prompt."""
     if "outcome" not in run.completions:
-        return mean_interval(cells["win_rate"])
-    rows = run.completions[run.completions["cell"].isin(cells["cell"])]
+        return {}
+    rows = run.completions[["cell", "prompt_id", "outcome"]].dropna(subset=["outcome"])
     score = rows["outcome"].map({"win": 1.0, "tie": 0.5, "loss": 0.0})
-    by_prompt = score.groupby([rows["seed"], rows["prompt_id"]]).mean()
-    by_seed: dict[Hashable, Any] = {seed: values.to_numpy() for seed, values in by_prompt.groupby(level=0)}
-    return two_level_bootstrap(by_seed) if by_seed else mean_interval(cells["win_rate"])
+    by_prompt = score.groupby([rows["cell"], rows["prompt_id"]]).mean()
+    return {cell: values.to_numpy() for cell, values in by_prompt.groupby(level=0)}
 
 
 def main_table(run: RunFrames) -> pd.DataFrame:
@@ -70,6 +92,7 @@ def main_table(run: RunFrames) -> pd.DataFrame:
         (task, model, arm, measure): Interval(mean, low, high, n)
         for task, model, arm, measure, mean, low, high, _, _, _, n in summarise(run).to_numpy().tolist()
     }
+    shown = _shown(run)
     with_gold = {task for task, _, _, measure in intervals if measure == "gold"}
     rows = []
     for task, model, arm, cells in _arms(run):
@@ -77,13 +100,13 @@ def main_table(run: RunFrames) -> pd.DataFrame:
         count = Counter(cells["status"])
         text = {name: interval_text(value, count["ok"]) for name, value in mine.items()}
         row = {"task": task, "model": model, "arm": arm}
-        for measure in COLUMNS:
+        for measure in shown:
             if measure == "gold" and task not in with_gold:
-                row["judge: held-out reward model ↑"] = text.get("judge", "")
+                row[JUDGE] = text.get("judge", "")
             else:
-                row[_header(measure)] = text.get(measure, "")
+                row[_header(shown[measure])] = text.get(measure, "")
         if "kl" not in text and "kl_bound" in text:
-            row[_header("kl")] = f"≤ {text['kl_bound']}"
+            row[_header(shown["kl"])] = f"≤ {text['kl_bound']}"
         shares = [mine[name].mean for name in ("win", "tie", "loss") if name in mine]
         row["win / tie / loss, %"] = " / ".join(f"{100 * share:.0f}" for share in shares)
         row["seeds ok"] = f"{count['ok']}/{len(cells)}"
@@ -136,139 +159,33 @@ def interval_text(interval: Interval, seeds: int) -> str:
 # -- where it is shown ----------------------------------------------------------------------------------
 
 
-def wide_console() -> Console:
-    """The terminal; into a file or a pipe, lines of 200 characters."""
-    console = Console()
-    return console if console.is_terminal else Console(width=200)
-
-
-def print_frame(title: str, frame: pd.DataFrame, console: Console) -> None:
-    """Print a table of texts; columns that do not fit go into a further block, behind the first column again."""
-    # as wide as the longest line of a cell or word of the header, an arrow staying with its word
-    widths = {
-        str(name): max(8, *map(len, [*re.split(r" (?![↑↓→0])", str(name)), *"\n".join(cells).split("\n")]))
-        for name, cells in frame.items()
-    }
-    console.print(title, style="bold", markup=False, highlight=False)
-    for block in _blocks(widths, console.width):
-        table = Table(box=None, padding=(0, 1), header_style="bold", pad_edge=False)
-        for name in block:
-            table.add_column(name, justify="left" if name == block[0] else "right", width=widths[name])
-        for row in frame[block].to_numpy().tolist():
-            table.add_row(*row)
-        console.print(table, highlight=False)
-        console.print()
-
-
 def render_terminal(run: RunFrames, console: Console | None = None) -> None:
     """Print one table per task and model with its notes; columns that do not fit go into a further block."""
     console = console or wide_console()
-    for task, model, frame in _parts(run):
-        print_frame(f"{task} · {model}", frame, console)
-        for line in notes(run, task, model):
-            console.print(line, style="dim", markup=False, highlight=False)
-        console.print()
+    for section in sections(run):
+        print_section(section, console)
     for line in pending_note(run):
         console.print(line, style="yellow", markup=False, highlight=False)
 
 
 def write_tables(run: RunFrames, directory: str | Path) -> list[Path]:
-    """Write ``table.md``, ``table.tex`` (booktabs) and ``table.csv`` (`summarise`: plain numbers)."""
-    sections = [Section(f"{task} · {model}", frame, notes(run, task, model)) for task, model, frame in _parts(run)]
-    return write_sections(directory, "table", sections, {"table": summarise(run)}, pending_note(run))
+    """Write ``table.md``, ``.tex`` (booktabs), ``.html``, and ``table.csv`` (`summarise`: plain numbers)."""
+    return write_sections(directory, "table", sections(run), {"table": summarise(run)}, pending_note(run))
 
 
-class Section(NamedTuple):
-    """One table of a file: its title, the texts in it, and the notes beneath it."""
-
-    title: str
-    frame: pd.DataFrame
-    notes: list[str]
-
-
-def write_sections(
-    directory: str | Path,
-    name: str,
-    sections: Sequence[Section],
-    plain: Mapping[str, pd.DataFrame],
-    remarks: Sequence[str] = (),
-) -> list[Path]:
-    """Write ``<name>.md``, ``<name>.tex`` (booktabs), and each of `plain` as ``<its name>.csv``; returns the files.
-
-    remarks: said at the end, in LaTeX as comments.
-    """
-    directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    parts: list[str] = []
-    for title, frame, lines in sections:
-        parts += [f"## {title}", markdown(frame), "\n".join(f"- {line}" for line in lines)]
-    tex = [latex(*section) for section in sections]
-    texts = {
-        f"{name}.md": "\n\n".join([*parts, *remarks]) + "\n",
-        f"{name}.tex": "\n".join([*tex, *(f"% {line}" for line in remarks)]) + "\n",
-        **{f"{each}.csv": frame.to_csv(index=False, lineterminator="\n") for each, frame in plain.items()},
-    }
-    for file, text in texts.items():
-        (directory / file).write_text(text, encoding="utf-8")
-    return [directory / file for file in texts]
-
-
-def _parts(run: RunFrames) -> Iterator[tuple[str, str, pd.DataFrame]]:
+@functools.lru_cache(maxsize=1)  # printed, and written in several formats
+def sections(run: RunFrames) -> list[Section]:
+    """One table per task and model, its best arms marked, with its notes."""
     whole = main_table(run)
-    for task, model, _ in run.groups():
+    found = []
+    for task, model, cells in run.groups():
         part = whole[(whole["task"] == task) & (whole["model"] == model)].drop(columns=["task", "model"])
-        yield task, model, part.loc[:, (part != "").any()]
-
-
-def _blocks(widths: dict[str, int], width: int) -> Iterator[list[str]]:
-    """Columns in as few blocks as fit into `width`, each with the first one in front."""
-    head = next(iter(widths))
-    block, used = [head], widths[head]
-    for name in list(widths)[1:]:
-        if used + widths[name] + 2 > width and len(block) > 1:
-            yield block
-            block, used = [head], widths[head]
-        block.append(name)
-        used += widths[name] + 2
-    yield block
-
-
-def markdown(frame: pd.DataFrame) -> str:
-    """A table of texts in Markdown; a line break within a cell stays one."""
-    rule = [":---", *["---:"] * (len(frame.columns) - 1)]
-    rows: list[list[str]] = [frame.columns.tolist(), rule, *frame.to_numpy().tolist()]
-    escaped = [[cell.replace("|", "\\|").replace("\n", "<br>") for cell in row] for row in rows]
-    return "\n".join("| " + " | ".join(row) + " |" for row in escaped)
-
-
-def latex(caption: str, frame: pd.DataFrame, lines: list[str]) -> str:
-    """A table of texts in LaTeX (booktabs), with `lines` beneath it."""
-    head, *body = [" & ".join(map(_cell, row)) + r" \\" for row in [list(frame), *frame.to_numpy().tolist()]]
-    return "\n".join(
-        [
-            r"\begin{table}",
-            rf"\caption{{{_escape(caption)}}}",
-            rf"\begin{{tabular}}{{l{'r' * (len(frame.columns) - 1)}}}",
-            *(r"\toprule", head, r"\midrule", *body, r"\bottomrule"),
-            r"\end{tabular}",
-            *(rf"\par\footnotesize {_escape(line)}" for line in lines),
-            r"\end{table}",
-        ]
-    )
-
-
-_LATEX = {"±": "$\\pm$", "≤": "$\\le$", "↑": "$\\uparrow$", "↓": "$\\downarrow$", "→": "$\\to$", "−": "$-$"}
-_LATEX |= {"·": "$\\cdot$", "√": "$\\surd$", "≈": "$\\approx$", "½": "$\\frac12$", "π": "$\\pi$"}
-_LATEX |= {"\\": "\\textbackslash{}", "^": "\\^{}", "~": "\\~{}"}
-
-
-def _cell(text: str) -> str:
-    lines = [_escape(line) for line in text.split("\n")]
-    return lines[0] if len(lines) == 1 else r"\shortstack[r]{" + r" \\{} ".join(lines) + "}"
-
-
-def _escape(text: str) -> str:
-    return "".join(_LATEX.get(c, "\\" + c if c in "&%$#_{}" else c) for c in text)
+        part = part.loc[:, (part != "").any()]
+        headers = {_header(info): measure for measure, info in _shown(run).items()} | {JUDGE: "judge"}
+        found_best = {name: best_arms(cells, headers[name], run.measures) for name in part if name in headers}
+        marks = [(arm, name) for name, arms in found_best.items() for arm in arms]
+        found.append(Section(f"{task} · {model}", part, [*notes(run, task, model), *([BEST] if marks else [])], marks))
+    return found
 
 
 # -- pieces ---------------------------------------------------------------------------------------------
@@ -280,8 +197,12 @@ def _arms(run: RunFrames) -> Iterator[tuple[str, str, str, pd.DataFrame]]:
             yield task, model, str(arm), cells
 
 
-def _header(measure: str) -> str:
-    info = MEASURES[measure]
+def _shown(run: RunFrames) -> dict[str, MeasureInfo]:
+    """The measures that have a column, those of plug-ins last."""
+    return {name: info for name, info in run.measures.items() if name in COLUMNS or name not in MEASURES}
+
+
+def _header(info: MeasureInfo) -> str:
     return info.label + (f" ({info.unit})" if info.unit else "") + ARROWS[info.better]
 
 

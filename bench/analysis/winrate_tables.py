@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
 
-from bench.analysis.comparisons import REFERENCE, Comparisons, comparisons
+from bench.analysis.comparisons import MOST, REFERENCE, Comparisons, comparisons, contestants
+from bench.analysis.layout import Section, print_section, wide_console, write_sections
 from bench.analysis.loading import RunFrames
 from bench.analysis.statistics import Interval
-from bench.analysis.tables import Section, interval_text, print_frame, wide_console, write_sections
+from bench.analysis.tables import interval_text
 from bench.analysis.winrates import intransitive, ratings, win_rates
 
 
@@ -26,6 +27,7 @@ class Tournament:
         said: the comparisons, of this task and model alone.
         rates: see `win_rates`.
         ratings: see `winrates.ratings`; the anchor is the SFT policy, π0, or the first arm.
+        absent: how many arms of the task and model were left out, see `comparisons.contestants`.
     """
 
     task: str
@@ -34,22 +36,31 @@ class Tournament:
     rates: pd.DataFrame
     ratings: pd.DataFrame
     anchor: str
+    absent: int = 0
+
+
+def tournaments(run: RunFrames, arms: Sequence[str] = ()) -> list[Tournament]:
+    """One for each task and model that has comparisons, between `arms`, or those that `contestants` names."""
+    return _played(run, tuple(arms))
 
 
 @functools.lru_cache(maxsize=1)  # printed, written and drawn one after the other
-def tournaments(run: RunFrames) -> list[Tournament]:
-    """One for each task and model that has comparisons."""
-    said = comparisons(run)
+def _played(run: RunFrames, arms: tuple[str, ...]) -> list[Tournament]:
+    said = comparisons(run, arms)
     if said is None:
         return []
+    chosen = contestants(run, arms)
+    every = {(task, model): records["arm"].nunique() for task, model, records in run.groups()}
     is_sft = run.records["method"] == "sft"
     found = []
     for (task, model), rows in said.rows.groupby(["task", "model"], sort=False):
-        arms = list(dict.fromkeys([*rows["first"], *rows["second"]]))
+        met = pd.concat([rows["first"], rows["second"]]).unique().tolist()
         sft = {*run.records.loc[is_sft, "arm"], REFERENCE}
-        anchor = next((arm for arm in arms if arm in sft), arms[0])
+        anchor = next((arm for arm in met if arm in sft), met[0])
         own = Comparisons(rows, said.judge, said.stale)
-        found.append(Tournament(str(task), str(model), own, win_rates(rows), ratings(rows, anchor), anchor))
+        key = str(task), str(model)
+        absent = every[key] - len(chosen[key])
+        found.append(Tournament(*key, own, win_rates(rows), ratings(rows, anchor), anchor, absent))
     return found
 
 
@@ -73,6 +84,8 @@ def notes_on(tournament: Tournament) -> Iterator[str]:
     rows, rates = tournament.said.rows, tournament.rates
     if tournament.said.stale:
         yield "The completions were made anew since these were judged: run `bench judge` again."
+    if tournament.absent:
+        yield f"{tournament.absent} further arms are not here: by default each method's first arm, at most {MOST}."
     yield f"Judge: {tournament.said.judge}. Completions of the same prompt, task, model and seed are compared."
     several = (
         "± half of the 95 % interval over seeds and prompts" if rates["seeds"].max() > 1 else "one seed: no intervals"
@@ -97,27 +110,27 @@ def notes_on(tournament: Tournament) -> Iterator[str]:
         yield "No intransitive triple: no three arms beat each other in a circle."
 
 
-def render_win_rates(run: RunFrames, console: Console | None = None) -> None:
+def render_win_rates(run: RunFrames, console: Console | None = None, arms: Sequence[str] = ()) -> None:
     """Print one table per task and model with its notes; nothing where nobody could judge."""
     console = console or wide_console()
-    for each in tournaments(run):
-        print_frame(f"{each.task} · {each.model}: win rates", table_of(each), console)
-        for line in notes_on(each):
-            console.print(line, style="dim", markup=False, highlight=False)
-        console.print()
+    for each in tournaments(run, arms):
+        print_section(_section(each), console)
 
 
-def write_win_rates(run: RunFrames, directory: str | Path) -> list[Path]:
-    """Write ``winrates.md``, ``winrates.tex``, ``winrates.csv`` and ``ratings.csv`` (plain numbers)."""
-    played = tournaments(run)
+def write_win_rates(run: RunFrames, directory: str | Path, arms: Sequence[str] = ()) -> list[Path]:
+    """Write ``winrates.md``, ``.tex``, ``.html`` and ``.csv``, and ``ratings.csv`` (plain numbers)."""
+    played = tournaments(run, arms)
     if not played:
         return []
-    sections = [
-        Section(f"{each.task} · {each.model}: win rates", table_of(each), list(notes_on(each))) for each in played
-    ]
     rates = pd.concat([each.rates for each in played])
     ratings = pd.concat([each.ratings.assign(task=each.task, model=each.model) for each in played])
-    return write_sections(directory, "winrates", sections, {"winrates": rates, "ratings": ratings})
+    plain = {"winrates": rates, "ratings": ratings}
+    return write_sections(directory, "winrates", list(map(_section, played)), plain)
+
+
+def _section(tournament: Tournament) -> Section:
+    title = f"{tournament.task} · {tournament.model}: win rates"
+    return Section(title, table_of(tournament), list(notes_on(tournament)))
 
 
 def _cell(pair: pd.Series) -> str:

@@ -134,7 +134,7 @@ def ratings(
     The interval is a bootstrap of seeds and, within them, prompts, widened for few seeds as in `two_level_bootstrap`;
     NaN for one seed, and for the anchor, which is 0 by definition. `seed` is of the bootstrap's own generator.
     """
-    arms = list(dict.fromkeys([*rows["first"], *rows["second"]]))
+    arms = pd.concat([rows["first"], rows["second"]]).unique().tolist()
     judged = rows.dropna(subset=["verdict"])
     by_seed = [_win_tables(each, arms) for _, each in judged.groupby("seed", sort=True)]
     place = arms.index(anchor)

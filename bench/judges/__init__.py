@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench.contracts import Completion, Field, Judge, Prompt
+from bench.errors import BenchError
+from bench.measures.preference import ROUNDING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +46,16 @@ class ScoringJudge(Judge):
         return verdicts(mine, theirs, self.tie_band or 0.0).tolist()
 
 
+def require_texts(completions: pd.DataFrame) -> None:
+    """To be called by who reads the texts, not the stored scores.
+
+    Raises:
+        BenchError: a text is missing, as in a packed run.
+    """
+    if completions[["prompt", "completion"]].isna().any(axis=None):
+        raise BenchError("the run is packed, without most of the texts that this judge reads: run its matrix again")
+
+
 def verdicts(mine: ArrayLike, theirs: ArrayLike, tie_band: float = 0.0) -> NDArray[np.float64]:
     """1 where mine − theirs > tie_band, ½ where |mine − theirs| ≤ tie_band, 0 elsewhere: (pairs,).
 
@@ -52,5 +64,5 @@ def verdicts(mine: ArrayLike, theirs: ArrayLike, tie_band: float = 0.0) -> NDArr
     first, second = np.asarray(mine, dtype=float), np.asarray(theirs, dtype=float)
     known = np.isfinite(first) & np.isfinite(second)
     difference = np.subtract(first, second, where=known, out=np.zeros(first.shape))
-    won = np.where(np.abs(difference) <= tie_band, 0.5, difference > 0)
+    won = np.where(np.abs(difference) <= tie_band + ROUNDING, 0.5, difference > 0)
     return np.where(known, won, np.nan)

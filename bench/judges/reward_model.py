@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from bench.contracts import Completion, Field, Prompt
 from bench.encoding import encode, text_of
 from bench.errors import BenchError
-from bench.judges import ScoringJudge
+from bench.judges import ScoringJudge, require_texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +35,7 @@ class RewardModelJudge(ScoringJudge):
     def scores(self, completions: pd.DataFrame) -> Sequence[float]:
         """Stored scores, or the classifier's."""
         if self.path is not None:
+            require_texts(completions)
             return _classify(self.path, completions["prompt"].tolist(), completions["completion"].tolist())
         if self.scored_by == "held-out" and "gold" in completions and completions["gold"].notna().any():
             raise BenchError(

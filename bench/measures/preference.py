@@ -7,6 +7,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from bench.measures.checks import numbers
 
+ROUNDING = 1e-9
+"""Scores no further apart than this are equal: two ways to add up the same fractions differ in the last digit."""
+
 
 def outcomes(mine: ArrayLike, theirs: ArrayLike, tie_band: float) -> NDArray[np.str_]:
     """``"win"``, ``"tie"`` (|mine − theirs| ≤ tie_band) or ``"loss"`` for each pair of scores: (pairs,).
@@ -15,7 +18,7 @@ def outcomes(mine: ArrayLike, theirs: ArrayLike, tie_band: float) -> NDArray[np.
         ValueError: a score is not a finite number, which would otherwise count as a loss.
     """
     difference = numbers(mine, "judge's scores") - numbers(theirs, "judge's scores of π0")
-    return np.select([np.abs(difference) <= tie_band, difference > 0], ["tie", "win"], "loss")
+    return np.select([np.abs(difference) <= tie_band + ROUNDING, difference > 0], ["tie", "win"], "loss")
 
 
 def win_tie_loss(mine: ArrayLike, theirs: ArrayLike, tie_band: float) -> tuple[int, int, int]:

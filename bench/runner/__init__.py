@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,7 +66,7 @@ def run(
         jobs: processes; by default one per core. The results do not depend on it.
         only: conditions ``KEY=VALUE`` that choose some of the cells.
         store: folder for artifacts; ``$BENCH_STORE`` or ``results/.store`` by default.
-        plugins: Python files with further methods or tasks.
+        plugins: Python files, packages or folders with further methods, tasks or measures.
 
     Raises:
         BenchError: a mistake in the matrix or in an argument, before anything runs.
@@ -103,6 +103,7 @@ class _Running:
         self.stages: dict[str, Mapping[str, Stage]] = {}
 
     def run(self, only: Iterable[str]) -> Run:
+        from bench.analysis.loading import recorded
         from bench.runner.pool import Pool
         from bench.runner.schedule import Schedule
         from bench.stages.graph import stages_of
@@ -110,6 +111,7 @@ class _Running:
         chosen = sorted(self.matrix.select(only), key=lambda cell: (cell.seed, cell.index))
         self._prepare_folders()
         self.cells = {cell.id: cell for cell in chosen}
+        known = recorded(self.directory)
         self.reporter.start(len(chosen))
         schedule = Schedule(
             self.store,
@@ -125,7 +127,7 @@ class _Running:
                     self._record(cell, SKIPPED, reason, {}, None)
                     continue
                 stages = stages_of(cell, self.matrix, self.device)
-                if status := self._recorded(cell, stages["evaluation"].key):
+                if status := _recorded(known.get(cell.id), cell, stages["evaluation"].key):
                     self.counts[status] = self.counts.get(status, 0) + 1
                     self.reporter.cell_finished(cell.id, status, None)
                 else:
@@ -141,6 +143,8 @@ class _Running:
         self.directory.mkdir(parents=True, exist_ok=True)
         cells = self.matrix.cells()
         description = self.matrix.description() | {"cells": [cell.id for cell in cells]}
+        if self.matrix.measures:  # so that whoever reads the run needs no plug-in
+            description["measures"] = [asdict(measure.info()) for measure in self.matrix.measures]
         if self.matrix.claims is not None:
             self._freeze_claims(self.matrix.claims, cells)
         write_atomically(self.directory / RUN_FILE, json.dumps(description, indent=1))
@@ -158,15 +162,6 @@ class _Running:
             arms.setdefault(cell.task.label, set()).add(cell.arm.label)
         check_claims(load_claims(file), arms, file.name)
         freeze(file, self.directory)
-
-    def _recorded(self, cell: Cell, key: str) -> str | None:
-        """The status of a cell that has its record already, for all that it depends on (`key`)."""
-        try:
-            record = json.loads((self.directory / "cells" / cell.id / "record.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        same = record.get("key") == key and record.get("cell") == identity(cell)
-        return record["status"] if same and record.get("status") in (OK, DIVERGED) else None
 
     def _offline(self) -> bool:
         from_hub = any(isinstance(model.source, str) for model in self.matrix.models)
@@ -191,6 +186,13 @@ class _Running:
         write_record(folder, make_record(cell, status, reason, infos, step, self.device, key))
         self.counts[status] = self.counts.get(status, 0) + 1
         self.reporter.cell_finished(cell.id, status, reason)
+
+
+def _recorded(record: Mapping[str, Any] | None, cell: Cell, key: str) -> str | None:
+    """The status of a cell that has its record already, for all that it depends on (`key`)."""
+    if record is None or record.get("key") != key or record.get("cell") != identity(cell):
+        return None
+    return record["status"] if record["status"] in (OK, DIVERGED) else None
 
 
 def _unfit(cell: Cell) -> str | None:

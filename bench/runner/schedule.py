@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,12 +52,14 @@ class Schedule:
     _stages: dict[str, Stage] = field(default_factory=dict)
     _pending: dict[str, Mapping[str, Stage]] = field(default_factory=dict)
     _built: int = 0
+    _labels: Counter[str] = field(default_factory=Counter)
 
     def run(self, cells: Mapping[str, Mapping[str, Stage]]) -> int:
         """Decide every cell; returns the number of stages that had to run."""
         self._pending = dict(cells)
         for stages in cells.values():
             self._require(stages["evaluation"])
+        self._labels = Counter(stage.label for stage in self._stages.values())
         self._settle()
         if self._pending:
             pool = self.open_pool()
@@ -97,6 +100,10 @@ class Schedule:
             return Outcome(DIVERGED, info["diverged"], info["step"], info)
         return Outcome(OK, info=info)
 
+    def _shown(self, stage: Stage) -> str:
+        """Its label; the key as well where other settings of the same stage run, too."""
+        return f"{stage.label} ({stage.key[:4]})" if self._labels[stage.label] > 1 else stage.label
+
     # -- running ---------------------------------------------------------------------------------------------------
 
     def _work(self, pool: Pool) -> None:
@@ -108,7 +115,7 @@ class Schedule:
                 number = len(submitted)
                 submitted.add(stage.key)
                 running[number] = stage
-                self.reporter.stage_started(stage.label)
+                self.reporter.stage_started(self._shown(stage))
                 pool.submit(self._job(number, stage))
             try:
                 event = pool.event(timeout=0.5)
@@ -122,7 +129,7 @@ class Schedule:
                 continue
             number, stage = event["id"], running[event["id"]]
             if event["event"] == "progress":
-                self.reporter.stage_progress(stage.label, event["step"], event["total"])
+                self.reporter.stage_progress(self._shown(stage), event["step"], event["total"])
             elif event["event"] == "exit":
                 del running[number]
                 outcome = decided.pop(number, None) or Outcome(FAILED, self._death(event["code"]))
@@ -170,7 +177,7 @@ class Schedule:
     def _decide(self, stage: Stage, outcome: Outcome) -> None:
         self._stages.pop(stage.key, None)
         self.outcomes[stage.key] = outcome
-        self.reporter.stage_finished(stage.label, outcome.status if outcome.status != OK else "done")
+        self.reporter.stage_finished(self._shown(stage), outcome.status if outcome.status != OK else "done")
         if outcome.status != OK:
             self._drop_dependents()
         self._settle()

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -70,6 +71,19 @@ def test_the_table_is_written_as_markdown_csv_and_latex(done, folder):
         assert file.name in again.stdout
 
 
+def test_a_packed_run_is_told_from_another_and_makes_the_same_table(done, folder, tmp_path):
+    shutil.copytree(folder / "results" / "toy", tmp_path / "toy")
+    packed = bench("pack", "toy", cwd=tmp_path)
+    assert packed.returncode == 0, packed.stderr
+    assert "records.jsonl.gz" in packed.stdout
+    assert not (tmp_path / "toy" / "cells").exists()
+    assert bench("table", "toy", cwd=tmp_path).returncode == 0
+    said = bench("diff", folder / "results" / "toy", "toy", "--out", "moved", cwd=tmp_path)
+    assert said.returncode == 0, said.stderr
+    assert "Identical: all 2 cells" in said.stdout
+    assert (tmp_path / "moved" / "diff.html").is_file()
+
+
 def test_plots_are_drawn_where_there_is_data(done, folder):
     drawn = bench("plot", "results/toy", cwd=folder)
     assert drawn.returncode == 0, drawn.stderr
@@ -87,6 +101,8 @@ def test_plots_are_drawn_where_there_is_data(done, folder):
         (["run", "toy.yaml", "--plugin", "absent.py"], ["absent.py"]),
         (["table", "results/tyo"], ["results/tyo", "toy"]),
         (["table", "results/toy", "--margin", "golt=0.1"], ["golt", "'gold'"]),
+        (["table", "results/toy", "--ablation", "stf"], ["stf", "'sft'"]),
+        (["table", "results/toy", "--between", "stf"], ["stf", "'sft'"]),
         (["plot", "nowhere"], ["nowhere"]),
         (["plot", "results/toy", "--arms", "stf"], ["--arms", "'stf'", "'sft'"]),
     ],
@@ -98,6 +114,18 @@ def test_a_mistake_is_one_short_message_and_exit_status_2(done, folder, argument
     assert len(refused.stderr.strip().splitlines()) == 1
     for word in words:
         assert word in refused.stderr
+
+
+def test_a_report_is_one_page_beside_the_records(done, folder):
+    written = bench("report", "results/toy", cwd=folder)
+    assert written.returncode == 0, written.stderr
+    assert str(Path("results") / "toy" / "report.html") in written.stdout
+    page = (folder / "results" / "toy" / "report.html").read_text()
+    assert "Of 2 cells with a record, 1 failed" in page
+    assert "ZeroDivisionError" in page
+    refused = bench("report", "results/tyo", cwd=folder)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "toy" in refused.stderr
 
 
 def test_an_unknown_option_is_refused_with_exit_status_2(folder):

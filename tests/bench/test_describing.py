@@ -80,6 +80,36 @@ def test_an_example_names_the_plug_in_and_fills_in_what_must_be_given(careful):
     assert "must be given" in describe(entry)
 
 
+def test_an_example_names_the_folder_that_a_plug_in_was_found_in(careful):
+    (entry,) = find("careful", [careful.parent])
+    value, _ = read_yaml(entry.example, "example")
+    assert parse_matrix(value).plugins == (careful.parent,)
+
+
+def test_a_measure_of_a_plug_in_is_described_by_its_docstring(tmp_path):
+    file = tmp_path / "odd.py"
+    text = '''
+from bench import Measure
+
+
+class Odd(Measure):
+    """Share of odd lengths.
+
+    Trap: none.
+    """
+
+    better = "lower"
+
+    def compute(self, length):
+        return float((length % 2).mean())
+'''
+    file.write_text(text)
+    (entry,) = find("odd", [file])
+    assert (entry.kind, entry.source, entry.text) == ("measure", str(file), "Share of odd lengths.\n\nTrap: none.")
+    assert entry.facts["direction"] == "lower is better"
+    assert entry.facts["made from"] == "length"
+
+
 def test_every_method_task_and_section_has_an_example_that_a_matrix_file_takes():
     shown = {}
     for entry in entries([WORLD]):

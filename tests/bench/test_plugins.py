@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from installed_package import install
 
 import methods as methods_package
-from bench import plugins
+from bench import CONTRACT, plugins
 from bench.errors import BenchError
 from bench.method import Method
 
@@ -20,6 +22,16 @@ class {cls}(Method):
     """A method for tests."""
     def train(self, workbench):
         return workbench.policy(workbench.sft_model())
+'''
+
+
+MEASURE = '''
+from bench import Measure
+
+class {cls}(Measure):
+    """A measure for tests."""
+    def compute(self, length):
+        return length.mean()
 '''
 
 
@@ -150,10 +162,160 @@ def test_listing_everything_loads_no_heavy_library() -> None:
     code = """
 import sys
 from bench import matrix, plugins
-plugins.methods(), plugins.tasks(), plugins.broken(), matrix.builtin_matrices()
+plugins.methods(), plugins.tasks(), plugins.measures(), plugins.broken(), matrix.builtin_matrices()
 matrix.load_matrix("quickstart")
 heavy = {"torch", "transformers", "trl", "datasets", "pandas", "matplotlib", "scipy"} & set(sys.modules)
 sys.exit(", ".join(sorted(heavy)) or None)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+# -- folders and packages -----------------------------------------------------------------------------------
+
+
+def test_a_folder_is_all_its_files_and_packages_but_no_helper(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    for name in ("parcel_of_plugins", "_private_parcel", "no_parcel"):
+        (folder / name).mkdir(parents=True)
+    write(folder / "one.py", "One")
+    write(folder / "_helper.py", "Helper")
+    (folder / "notes.txt").write_text("")
+    write(folder / "no_parcel" / "inner.py", "Inner")
+    write(folder / "_private_parcel" / "__init__.py", "Private")
+    write(folder / "parcel_of_plugins" / "inner.py", "Two")
+    (folder / "parcel_of_plugins" / "__init__.py").write_text("from .inner import Two")
+    found = plugins.methods([folder])
+    assert set(found) - set(plugins.methods()) == {"one", "two"}
+    assert plugins.methods([folder, folder / "one.py", folder / "parcel_of_plugins"]) == found
+    assert found["two"].__module__ == "parcel_of_plugins.inner"
+
+
+def test_one_broken_file_of_a_folder_leaves_the_others(tmp_path: Path) -> None:
+    write(tmp_path / "fine.py", "Fine")
+    (tmp_path / "bad.py").write_text("x = 1\nx.y")
+    assert "fine" in plugins.methods([tmp_path])
+    assert plugins.broken([tmp_path]) == {
+        str(tmp_path / "bad.py"): "AttributeError: 'int' object has no attribute 'y' (line 2)"
+    }
+    with pytest.raises(BenchError, match=r"unknown method 'bad'.*bad\.py could not be searched: AttributeError"):
+        plugins.find_method("bad", [tmp_path])
+
+
+def test_an_empty_folder_and_a_package_whose_name_is_taken_are_told(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="no plug-in in the folder"):
+        plugins.files_of(tmp_path)
+    assert "no plug-in in the folder" in plugins.broken([tmp_path])[str(tmp_path)]
+    (tmp_path / "json").mkdir()
+    write(tmp_path / "json" / "__init__.py", "Hidden")
+    with pytest.raises(BenchError, match=r"json cannot be imported: .*json/__init__\.py has its name"):
+        plugins.load(tmp_path / "json")
+
+
+# -- installed packages -------------------------------------------------------------------------------------
+
+
+def test_an_entry_point_names_a_class_or_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {
+        "listed_pack/__init__.py": "",
+        "listed_pack/two.py": METHOD.format(cls="InModule") + METHOD.format(cls="Chosen"),
+        "listed_pack/number.py": MEASURE.format(cls="InstalledNumber"),
+        "listed_one.py": METHOD.format(cls="Listed") + METHOD.format(cls="Unlisted"),
+    }
+    points = {
+        "methods one": "listed_one:Listed",
+        "methods two": "listed_pack.two",
+        "measures number": "listed_pack.number",
+    }
+    monkeypatch.syspath_prepend(install(tmp_path, "listed-pack", files, points))
+    methods = plugins.methods()
+    assert {"listed", "in_module", "chosen", "ppo"} <= set(methods)
+    assert "unlisted" not in methods
+    assert set(plugins.measures()) == {"installed_number"}
+    assert plugins.broken() == {}
+
+
+def test_a_broken_entry_point_is_listed_with_its_package_and_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {
+        "damaged_one.py": "x = 1\nimport no_such_library",
+        "damaged_two.py": "class Not: pass",
+        "damaged_three.py": "import bench\nclass Later(bench.Method):\n    contract = 99",
+    }
+    points = {
+        "methods gone": "no_such_module:Thing",
+        "methods raises": "damaged_one",
+        "methods later": "damaged_three",
+        "tasks missing": "damaged_two:Missing",
+        "judges wrong": "damaged_two:Not",
+    }
+    monkeypatch.syspath_prepend(install(tmp_path, "damaged-pack", files, points, "2.1"))
+    assert "ppo" in plugins.methods()
+    assert "reviews" in plugins.tasks()
+    told = plugins.broken()
+    first = "damaged-pack 2.1 (alignment_bench."
+    assert told[first + "methods: gone = no_such_module:Thing)"] == (
+        "ModuleNotFoundError: No module named 'no_such_module'"
+    )
+    assert told[first + "methods: raises = damaged_one)"] == (
+        f"ModuleNotFoundError: No module named 'no_such_library' ({tmp_path / 'damaged_one.py'}, line 2)"
+    )
+    later = told[first + "methods: later = damaged_three)"]
+    assert later.startswith("BenchError: Later is written for contract 99 of the bench")
+    assert later.endswith(f"({tmp_path / 'damaged_three.py'}, line 2)")
+    assert "has no attribute 'Missing'" in told[first + "tasks: missing = damaged_two:Missing)"]
+    assert told[first + "judges: wrong = damaged_two:Not)"] == (
+        "neither a finished subclass of Judge nor a module that defines one"
+    )
+    with pytest.raises(BenchError, match=r"unknown method 'raises'.*damaged-pack 2\.1 .*could not be searched"):
+        plugins.find_method("raises")
+
+
+def test_a_collision_with_a_package_names_it_and_the_other_origin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = install(tmp_path, "rival-pack", {"rival.py": METHOD.format(cls="Same")}, {"methods same": "rival"}, "3.2")
+    monkeypatch.syspath_prepend(site)
+    file = write(tmp_path / "mine.py", "Same")
+    with pytest.raises(BenchError) as caught:
+        plugins.methods([file])
+    assert str(caught.value) == (
+        f"two methods are called 'same': in rival-pack 3.2 (alignment_bench.methods: same = rival) and {file}"
+    )
+    assert "same" in plugins.methods([site / "rival.py"]), "the same file, named and installed, is no collision"
+    install(site, "second-pack", {"second_rival.py": METHOD.format(cls="PPO")}, {"methods ppo": "second_rival"})
+    monkeypatch.syspath_prepend(tmp_path / "elsewhere")
+    with pytest.raises(BenchError, match=r"two methods are called 'ppo': in .*methods/ppo\.py and second-pack 1\.0"):
+        plugins.methods()
+
+
+def test_a_measure_with_a_built_in_name_is_refused_with_both_origins(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(MEASURE.format(cls="Kl"))
+    with pytest.raises(BenchError) as caught:
+        plugins.measures([file])
+    assert str(caught.value) == f"two measures are called 'kl': in bench.measures.divergence.mean_kl and {file}"
+
+
+# -- the contract's version ---------------------------------------------------------------------------------
+
+
+def test_a_plug_in_for_a_newer_contract_is_refused_and_told_what_to_do(tmp_path: Path) -> None:
+    file = write(
+        tmp_path / "mine.py", "Same", extra=METHOD.format(cls="Later").replace("    def", "    contract = 2\n    def")
+    )
+    with pytest.raises(BenchError) as caught:
+        plugins.load(file)
+    assert re.search(
+        r"mine\.py cannot be imported: BenchError: Later is written for contract 2 of the bench, and this release, "
+        r"alignment-bench [\d.]+, has contract 1: install a newer alignment-bench, or a release of the plug-in that is "
+        r"written for contract 1 \(line 11\)",
+        str(caught.value),
+    )
+
+
+def test_a_plug_in_may_say_that_it_is_for_this_contract_or_none(tmp_path: Path) -> None:
+    extra = METHOD.format(cls="Now").replace("    def", f"    contract = {CONTRACT}\n    def")
+    found = plugins.methods([write(tmp_path / "mine.py", "Silent", extra=extra)])
+    assert found["now"].contract == found["silent"].contract == CONTRACT

@@ -1,6 +1,7 @@
 import importlib
 
 import pytest
+from installed_package import install
 
 from bench import source
 
@@ -61,3 +62,70 @@ def test_libraries_do_not_count_and_the_contracts_do(tmp_path):
     assert {"contracts.py", "workbench.py", "policy.py"} <= names
     assert {file.parent.name for file in files} == {tmp_path.name, "bench"}
     assert not names & {"cli.py", "matrix.py", "schedule.py"}
+
+
+def affected(site, module, *changed):
+    """By file: does a change of it change the digest of `module`?"""
+
+    def digest():
+        importlib.reload(source)
+        return source.source_digest([site / module])
+
+    first, found = digest(), {}
+    for name in changed:
+        file = site / name
+        before = file.read_text()
+        file.write_text(before + "\nchanged = True")
+        found[name] = digest() != first
+        file.write_text(before)
+    return found
+
+
+def test_an_installed_package_is_followed_as_far_as_its_own_modules(tmp_path):
+    files = {
+        "other_package/__init__.py": "",
+        "mine_package/__init__.py": "",
+        "mine_package/method.py": "import other_package\nfrom mine_package.maths import deep\nfrom . import beside",
+        "mine_package/maths/__init__.py": "",
+        "mine_package/maths/deep.py": "from ..constants import X",
+        "mine_package/constants.py": "X = 1",
+        "mine_package/beside.py": "",
+        "mine_package/stranger.py": "",
+    }
+    site = install(tmp_path / "lib" / "site-packages", "mine", files)
+    expected = dict.fromkeys(files, True) | dict.fromkeys(files.keys() & {"other_package/__init__.py"}, False)
+    # a package's own __init__ counts where it is imported by its name, as `from mine_package.maths` does
+    expected["mine_package/stranger.py"] = False
+    assert affected(site, "mine_package/method.py", *files) == expected
+
+
+def test_a_package_inside_a_namespace_is_followed_too(tmp_path):
+    files = {
+        "company/aligning/__init__.py": "",
+        "company/aligning/method.py": "from company.aligning.helper import f\nfrom company.shared import g",
+        "company/aligning/helper.py": "",
+        "company/shared.py": "",
+        "company/bare/method.py": "from .near import f\nimport company.bare.far",
+        "company/bare/near.py": "",
+        "company/bare/far.py": "",
+    }
+    site = install(tmp_path / "site-packages", "company-aligning", files)
+    helpers = ("company/aligning/helper.py", "company/shared.py")
+    assert affected(site, "company/aligning/method.py", *helpers) == dict.fromkeys(helpers, True)
+    bare = ("company/bare/near.py", "company/bare/far.py")
+    assert affected(site, "company/bare/method.py", *bare, *helpers) == dict.fromkeys(bare, True) | dict.fromkeys(
+        helpers, False
+    )
+
+
+def test_a_lone_installed_module_is_followed_to_what_was_installed_with_it(tmp_path):
+    site = tmp_path / "site-packages"
+    install(site, "mine", {"method.py": "import helper\nimport library", "helper.py": ""})
+    install(site, "library", {"library.py": ""})
+    assert affected(site, "method.py", "helper.py", "library.py") == {"helper.py": True, "library.py": False}
+
+
+def test_a_package_that_is_installed_from_its_checkout_is_followed_there(tmp_path):
+    files = {"pack/__init__.py": "", "pack/method.py": "from pack.helper import f", "pack/helper.py": ""}
+    install(tmp_path / "checkout" / "src", "pack", files)
+    assert affected(tmp_path / "checkout" / "src", "pack/method.py", "pack/helper.py") == {"pack/helper.py": True}

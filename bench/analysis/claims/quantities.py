@@ -19,6 +19,7 @@ from bench.analysis.frontier import points
 from bench.analysis.loading import RunFrames
 from bench.errors import BenchError, nearest
 from bench.measures.frontier import hypervolume
+from bench.measures.preference import ROUNDING
 from bench.measures.reward import standardise_by
 
 COLLAPSE = 0.2
@@ -138,7 +139,7 @@ class Quantities:
         if theirs.empty:
             return pd.Series(np.nan, index=self.records.index)
         both = rows.merge(theirs, on=place, suffixes=("", "_theirs"))
-        lost = (both["judge"] < both["judge_theirs"]).astype(float)
+        lost = (both["judge"] < both["judge_theirs"] - ROUNDING).astype(float)
         return lost.groupby(both["cell"]).mean().reindex(self.records.index)
 
 

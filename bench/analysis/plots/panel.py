@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +12,6 @@ from matplotlib.lines import Line2D
 
 from bench.analysis.loading import RunFrames
 from bench.analysis.plots.style import COLOURS, GREY, LINES, MARKERS, shortened
-from bench.measures.calibration import reliability
 
 MOST_ARMS = 10
 
@@ -42,31 +40,13 @@ class Part(RunFrames):
 
     @cached_property
     def reliability(self) -> pd.DataFrame:
-        """See `binned`."""
-        return self._of(binned(self._run))
+        """See `RunFrames`."""
+        return self._of(self._run.reliability)
 
     def _of(self, frame: pd.DataFrame) -> pd.DataFrame:
         if len(self._records) == len(self._run.records):
             return frame
         return frame[frame["cell"].isin(self._records["cell"])]
-
-
-@functools.lru_cache(maxsize=1)
-def binned(run: RunFrames) -> pd.DataFrame:
-    """One row per cell and bin, behind the cell's identity: `bin`, `count`, `probability` (mean), `correct` (share).
-
-    What the run has kept of it, else from its probes.
-    """
-    kept = getattr(run, "reliability", None)
-    if kept is not None:
-        return kept
-    if "probability" not in run.probes:
-        return run.records[["cell"]].iloc[:0]
-    probability, correct = run.probes["probability"].to_numpy(), run.probes["correct"].to_numpy()
-    places = run.probes.groupby("cell", sort=False).indices
-    found = [reliability(probability[own], correct[own]).assign(cell=str(cell)) for cell, own in places.items()]
-    bins = pd.concat(found, ignore_index=True).rename(columns={"confidence": "probability", "accuracy": "correct"})
-    return bins.merge(run.records[["cell", "arm", "seed"]], on="cell")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from synthetic_run import ARMS, write_run
 from bench.analysis.comparisons import FILE, REFERENCE, comparisons, entrants_of, fingerprint, pair_up
 from bench.analysis.loading import load_run
 from bench.analysis.plots import draw_all
-from bench.analysis.winrate_tables import render_win_rates, table_of, tournaments, write_win_rates
+from bench.analysis.winrate_tables import notes_on, render_win_rates, table_of, tournaments, write_win_rates
 from bench.errors import BenchError
 
 FOUR = ARMS[1:5]  # sft, lima, dpo, ppo
@@ -128,11 +128,29 @@ def test_the_table_has_the_best_arm_first_and_every_opponent(tmp_path):
     assert sum(map(int, shares.split(" / "))) == pytest.approx(100, abs=1)
     assert matched.startswith("≈ 0.")
     files = write_win_rates(run, tmp_path / "tables")
-    assert [file.name for file in files] == ["winrates.md", "winrates.tex", "winrates.csv", "ratings.csv"]
-    assert len(pd.read_csv(files[2])) == 12
-    assert len(pd.read_csv(files[3])) == 4
+    assert [file.name for file in files] == [
+        "winrates.md",
+        "winrates.tex",
+        "winrates.html",
+        "winrates.csv",
+        "ratings.csv",
+    ]
+    assert len(pd.read_csv(files[3])) == 12
+    assert len(pd.read_csv(files[4])) == 4
 
 
 def test_the_heat_map_is_drawn(tmp_path):
     run = load_run(write_run(tmp_path / "run", seeds=3, probes=0, arms=FOUR))
     assert (tmp_path / "plots" / "win_rates.png") in draw_all(run, tmp_path / "plots")
+
+
+def test_of_many_arms_each_methods_first_meets_and_the_table_says_so(tmp_path):
+    many = [(f"ppo {i}", "ppo", 3.0, 1.0, 0.9, 1.0) for i in range(12)]
+    run = load_run(write_run(tmp_path / "run", seeds=1, probes=0, arms=[*FOUR, *many]))
+    (tournament,) = tournaments(run)
+    assert tournament.ratings["arm"].nunique() == 4
+    assert "12 further arms are not here" in "\n".join(notes_on(tournament))
+    (chosen,) = tournaments(run, ("ppo 3", "sft", "ppo 11"))
+    assert set(chosen.ratings["arm"]) == {"ppo 3", "sft", "ppo 11"}
+    with pytest.raises(BenchError, match="'ppo 11'"):
+        tournaments(run, ("ppo_11",))

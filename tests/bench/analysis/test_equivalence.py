@@ -43,12 +43,12 @@ def test_one_seed_decides_nothing(tmp_path):
 def test_the_tables_are_printed_and_written(run, tmp_path):
     out = io.StringIO()
     files = write_equivalences(run, "sft", {"gold": 0.5, "kl": 1.0}, tmp_path / "tables", Console(file=out, width=200))
-    assert [file.name for file in files] == ["equivalence.md", "equivalence.tex", "equivalence.csv"]
+    assert [file.name for file in files] == ["equivalence.md", "equivalence.tex", "equivalence.html", "equivalence.csv"]
     for words in ("equivalence to sft", "gold reward", "±0.5", "undecided", "stated before"):
         assert words in out.getvalue()
         assert words in files[0].read_text()
     assert r"\toprule" in files[1].read_text()
-    assert len(pd.read_csv(files[2])) == len(equivalences(run, "sft", {"gold": 0.5, "kl": 1.0}))
+    assert len(pd.read_csv(files[3])) == len(equivalences(run, "sft", {"gold": 0.5, "kl": 1.0}))
 
 
 @pytest.mark.parametrize(

@@ -50,12 +50,12 @@ def test_the_arm_to_compare_with_can_be_chosen_and_a_wrong_name_is_refused(run):
 def test_the_section_is_printed_and_written(run, tmp_path):
     out = io.StringIO()
     files = write_paired(run, "sft", tmp_path / "tables", Console(file=out, width=200))
-    assert [file.name for file in files] == ["paired.md", "paired.tex", "paired.csv", "frontier.csv"]
+    assert [file.name for file in files] == ["paired.md", "paired.tex", "paired.html", "paired.csv", "frontier.csv"]
     assert "difference to sft, paired by seed" in out.getvalue()
     tests = paired_differences(run, "sft")["p"].notna().sum()
     assert f"adjusted for the {tests} tests" in out.getvalue().replace("\n", " ")
     assert "±" in files[0].read_text()
-    assert len(pd.read_csv(files[2])) == len(paired_differences(run, "sft"))
+    assert len(pd.read_csv(files[3])) == len(paired_differences(run, "sft"))
 
 
 def test_one_seed_gives_differences_and_says_that_there_is_no_test(tmp_path):

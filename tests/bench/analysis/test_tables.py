@@ -126,9 +126,9 @@ def test_a_narrow_terminal_gets_blocks_with_nothing_cut_off(whole):
         assert cell in text
 
 
-def test_tables_are_written_in_three_formats(whole, tmp_path):
+def test_tables_are_written_in_four_formats(whole, tmp_path):
     paths = write_tables(whole, tmp_path / "tables")
-    assert [path.name for path in paths] == ["table.md", "table.tex", "table.csv"]
+    assert [path.name for path in paths] == ["table.md", "table.tex", "table.html", "table.csv"]
     markdown, latex = paths[0].read_text(), paths[1].read_text()
     rows = [line for line in markdown.splitlines() if line.startswith("|")]
     assert len(rows) == len(ARMS) + 2
@@ -136,7 +136,7 @@ def test_tables_are_written_in_three_formats(whole, tmp_path):
     assert r"\toprule" in latex
     assert r"$\pm$" in latex
     assert not set("±≤↑↓→−") & set(latex)
-    numbers = pd.read_csv(paths[2])
+    numbers = pd.read_csv(paths[3])
     assert list(numbers) == [
         "task",
         "model",

@@ -16,6 +16,7 @@ def test_win_tie_loss_with_a_band():
     mine, theirs = [1.0, 0.0, 0.5, 0.5], [0.0, 1.0, 0.5, 0.45]
     assert win_tie_loss(mine, theirs, tie_band=0.1) == (1, 2, 1)
     assert win_tie_loss(mine, theirs, tie_band=0.0) == (2, 1, 1)
+    assert outcomes([0.1 + 0.2], [0.3], 0.0).tolist() == ["tie"]  # equal but for the last digit
     assert outcomes(mine, theirs, 0.1).tolist() == ["win", "loss", "tie", "tie"]
     assert win_rate(1, 2, 1) == 0.5
     assert win_rate(0.6, 0.2, 0.2) == pytest.approx(0.7)

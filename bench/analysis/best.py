@@ -1,0 +1,40 @@
+"""Which arms a table may call the best: those that no seed-paired interval tells from the leader."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from bench.analysis.statistics import mean_intervals
+from bench.measures import MEASURES, MeasureInfo
+
+FEWEST_SEEDS = 3
+NOTE = (
+    "Bold (* on the terminal): the best of its column, with all arms whose difference to it, paired by seed, has a "
+    "95 % interval (not adjusted) that includes 0; none where those are more than half of the arms."
+)
+
+
+def best_arms(cells: pd.DataFrame, measure: str, measures: Mapping[str, MeasureInfo] = MEASURES) -> list[str]:
+    """The arm with the best mean of `measure`, and those that cannot be told from it: [] if more than half of them.
+
+    `cells`: of one task and model; `measures`: a run's, which say where the best is. Only cells with status ok, and
+    only arms with at least three seeds, count. Where values are to be near zero, their sizes are compared. [] also for
+    a measure without a direction, or one arm.
+    """
+    better = measures[measure].better
+    if better is None or measure not in cells:
+        return []
+    ok = cells[(cells["status"] == "ok") & cells[measure].notna()]
+    values = ok.pivot_table(index="arm", columns="seed", values=measure, sort=False)
+    values = values[values.notna().sum(axis=1) >= FEWEST_SEEDS]
+    if len(values) < 2:
+        return []
+    good = values if better == "higher" else -values if better == "lower" else -values.abs()
+    table = good.to_numpy(float)
+    gaps = mean_intervals(list(table - table[np.nanmean(table, axis=1).argmax()]))
+    # written so that an interval that does not exist separates nothing
+    level = [str(arm) for arm, gap in zip(good.index, gaps, strict=True) if not gap.high < 0]
+    return level if len(level) <= len(good) / 2 else []
