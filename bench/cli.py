@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench import completing
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -17,12 +18,22 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Alignment methods side by side: which method, at what price?",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
 
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A folder of records, e.g. results/quickstart.")]
+RunArgument = Annotated[
+    Path,
+    typer.Argument(metavar="RUN", help="A folder of records, e.g. results/quickstart.", autocompletion=completing.runs),
+]
+MatrixArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MATRIX",
+        help="A matrix file (YAML) or a built-in one, e.g. quickstart.",
+        autocompletion=completing.matrices,
+    ),
+]
 Plugins = Annotated[
     list[Path] | None,
     typer.Option(
@@ -39,9 +50,7 @@ StoreFolder = Annotated[
 
 @app.command()
 def run(
-    matrix: Annotated[
-        str, typer.Argument(metavar="MATRIX", help="A matrix file (YAML) or a built-in one, e.g. quickstart.")
-    ],
+    matrix: MatrixArgument,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for the records. Default: results/<matrix>.")
     ] = None,
@@ -113,6 +122,42 @@ def list_all(plugin: Plugins = None) -> None:
 
 
 @app.command()
+def describe(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="Of a method, task, judge, measure, or section of a matrix file.",
+            autocompletion=completing.names,
+        ),
+    ],
+    plugin: Plugins = None,
+) -> None:
+    """Print what NAME is: settings, needs, search space, source, an example."""
+    from rich.console import Console
+
+    from bench.describing import describe as text_of
+    from bench.describing import find
+
+    console = Console()
+    width = console.width if console.is_terminal else 120
+    print("\n".join(text_of(entry, width) for entry in find(name, plugin or [])), end="")
+
+
+@app.command()
+def schema(plugin: Plugins = None) -> None:
+    """Print the JSON schema of matrix files, for editors to complete them.
+
+    Save it beside a matrix, and begin the matrix with: # yaml-language-server: $schema=matrix.schema.json
+    """
+    import json
+
+    from bench.schema import matrix_schema
+
+    print(json.dumps(matrix_schema(plugin or []), indent=2, ensure_ascii=False))
+
+
+@app.command()
 def report(run: RunArgument) -> None:
     """Write a run's summary, tables, plots and samples as one HTML page beside the records.
 
@@ -139,7 +184,12 @@ def measures(plugin: Plugins = None) -> None:
 def table(
     run: RunArgument,
     against: Annotated[
-        str | None, typer.Option(metavar="ARM", help="Arm to hold the others against. Default: sft, if it is there.")
+        str | None,
+        typer.Option(
+            metavar="ARM",
+            help="Arm to hold the others against. Default: sft, if it is there.",
+            autocompletion=completing.arms,
+        ),
     ] = None,
     margin: Annotated[
         list[str] | None,
@@ -217,7 +267,12 @@ def claims(
 @app.command()
 def judge(
     run: RunArgument,
-    judge: Annotated[str, typer.Option(metavar="NAME", help="gold, reward_model, chat, or a plug-in's own.")],
+    judge: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="gold, reward_model, chat, or a plug-in's own.", autocompletion=completing.judges
+        ),
+    ],
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A setting of the judge, e.g. url=http://localhost:8000/v1."),
@@ -252,7 +307,11 @@ def plot(
     run: RunArgument,
     arms: Annotated[
         list[str] | None,
-        typer.Option(metavar="ARM", help="Draw these arms; repeatable. Default: all, or ten that differ."),
+        typer.Option(
+            metavar="ARM",
+            help="Draw these arms; repeatable. Default: all, or ten that differ.",
+            autocompletion=completing.arms,
+        ),
     ] = None,
 ) -> None:
     """Draw a run's plots as PNG and SVG files beside the records."""
@@ -284,8 +343,10 @@ def pack(
 
 @app.command()
 def diff(
-    first: Annotated[Path, typer.Argument(metavar="RUN", help="A folder of records: before.")],
-    second: Annotated[Path, typer.Argument(metavar="RUN", help="Another one: after.")],
+    first: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A folder of records: before.", autocompletion=completing.runs)
+    ],
+    second: Annotated[Path, typer.Argument(metavar="RUN", help="Another one: after.", autocompletion=completing.runs)],
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also write the table there, with all that was tested as CSV.")
     ] = None,
@@ -303,16 +364,18 @@ def diff(
 
 @app.command()
 def tune(
-    matrix: Annotated[
-        str, typer.Argument(metavar="MATRIX", help="A matrix file (YAML) or a built-in one, e.g. quickstart.")
-    ],
+    matrix: MatrixArgument,
     trials: Annotated[int, typer.Option(metavar="N", help="For every arm alike; the first has its defaults.")] = 12,
     seeds: Annotated[
         int, typer.Option(metavar="N", help="How many tuning seeds: 1000, 1001, … without the matrix's own.")
     ] = 2,
     measure: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="What to improve, see `bench measures`. Default: gold, or judge without it."),
+        typer.Option(
+            metavar="NAME",
+            help="What to improve, see `bench measures`. Default: gold, or judge without it.",
+            autocompletion=completing.measures,
+        ),
     ] = None,
     max_kl: Annotated[
         float | None, typer.Option(metavar="NATS", help="Choose among trials with at most so much KL to π0.")

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from bench.contracts import Completion, Prompt, Task
 from bench.errors import BenchError
-from bench.policy import ModelPolicy, Policy
+from bench.policy import ModelPolicy, Policy, Samples
 from bench.reward import RewardModel
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
+    from bench.fitting import Rows
     from bench.models import Ensemble
 
 STAGES = ("preferences", "ratings", "reward_model")
@@ -160,6 +162,74 @@ class Workbench:
 
         return self.policy(load_model(directory).to(self.device))
 
+    def sample(self, policy: Policy, prompts: Sequence[Prompt], seed: int, temperature: float = 1.0) -> Samples:
+        """One completion per prompt, see `Policy.sample`; the tokens are charged."""
+        drawn = policy.sample(prompts, seed, temperature)
+        self.cost.tokens_sampled += sum(map(len, drawn.completion_ids))
+        return drawn
+
+    # -- training on a loss of one's own ---------------------------------------------------------------------------
+
+    def logprobs(
+        self, model: PreTrainedModel, prompts: Sequence[Prompt], completions: Sequence[Completion]
+    ) -> tuple[Tensor, Tensor]:
+        """log π of the tokens of completions, EOS included; charged as trained where there are gradients.
+
+        Of what a policy sampled, take `sample_logprobs`: where it ran into the token limit there is no EOS.
+
+        Returns:
+            (N, T) nats, 0 where no completion stands, so that ``.sum(1)`` gives log π of whole completions; and (N, T)
+            true where one does.
+        """
+        from bench.encoding import encode_pairs
+
+        heads, tails = zip(*encode_pairs(self.tokenizer, prompts, completions), strict=True)
+        return self._logprobs(model, heads, tails)
+
+    def sample_logprobs(self, model: PreTrainedModel, samples: Samples) -> tuple[Tensor, Tensor]:
+        """As `logprobs`, of the very tokens that were sampled."""
+        return self._logprobs(model, samples.prompt_ids, samples.completion_ids)
+
+    def fit(
+        self,
+        model: PreTrainedModel,
+        rows: Dataset,
+        loss: Callable[[Rows, int], Tensor],
+        *,
+        epochs: float,
+        batch_size: int,
+        learning_rate: float,
+        curve: bool = True,
+    ) -> None:
+        """Train `model` in place: AdamW with a linear decay, seeded, guarded against NaN, in a transformers Trainer.
+
+        Args:
+            rows: what batches are made of, shuffled at every pass.
+            loss: told a batch (one list per column of `rows`) and the step, from 0; gives the mean loss over the
+                batch. It may sample, score and log.
+            learning_rate: its peak.
+            curve: measure the training curve and tell progress, as `callbacks` does. Not for a model that is only a
+                part of the policy.
+        """
+        from transformers import TrainingArguments
+
+        from bench.fitting import LossTrainer
+        from bench.training import FiniteCallback
+
+        LossTrainer(
+            model,
+            loss,
+            args=TrainingArguments(
+                **self.training_arguments(),
+                num_train_epochs=epochs,
+                per_device_train_batch_size=batch_size,
+                learning_rate=learning_rate,
+                remove_unused_columns=False,
+            ),
+            train_dataset=rows,
+            callbacks=self.callbacks() if curve else [FiniteCallback()],
+        ).train()
+
     # -- while training --------------------------------------------------------------------------------------------
 
     def progress(self, step: int, total: int) -> None:
@@ -197,6 +267,16 @@ class Workbench:
         return training_arguments(self.checkpoints, self.seed, self.device)
 
     # -- private ---------------------------------------------------------------------------------------------------
+
+    def _logprobs(
+        self, model: PreTrainedModel, prompt_ids: Sequence[list[int]], completion_ids: Sequence[list[int]]
+    ) -> tuple[Tensor, Tensor]:
+        from bench.fitting import token_logprobs
+
+        logprobs, mask = token_logprobs(model, prompt_ids, completion_ids)
+        if logprobs.requires_grad:
+            self.cost.tokens_trained += sum(map(len, prompt_ids)) + sum(map(len, completion_ids))
+        return logprobs, mask
 
     def _declared(self, stage: str) -> None:
         if stage not in self.needs:

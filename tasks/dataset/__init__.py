@@ -73,7 +73,11 @@ class DataSet(Annotated):
         None,
         description="a .json, .jsonl, .csv or .tsv file (or .gz of it), a .parquet file, or a saved folder",
     )
-    hub: str | None = Field(None, description="name of a data set on the hub, instead of `path`; needs the network")
+    hub: str | None = Field(
+        None,
+        description="name of a data set on the hub, instead of `path`; needs the network",
+        examples=["trl-lib/ultrafeedback_binarized"],
+    )
     config: str | None = Field(None, description="configuration of the hub data set")
     split: str | None = Field(None, description="split of the hub data set or saved folder; train if not given")
     columns: dict[str, str | list[str]] = Field(
