@@ -103,6 +103,28 @@ def list_all(plugin: Plugins = None) -> None:
 
 
 @app.command()
+def check(
+    target: Annotated[
+        str, typer.Argument(metavar="NAME|FILE", help="A method, task or judge, or a file: all that it defines.")
+    ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting of what is checked, e.g. steps=5; repeatable."),
+    ] = None,
+    plugin: Plugins = None,
+) -> None:
+    """Check that a method, task or judge keeps its promises, on a tiny world; tell what is broken, and how to mend it.
+
+    A line per promise: ✓ kept, ✗ broken, – does not apply. Exit status: 0 all kept, 1 some broken, 2 a wrong argument.
+    """
+    from bench.checking.running import find_subjects, run_checks
+
+    found = find_subjects(target, plugin or (), settings or ())
+    if not run_checks(found):
+        raise typer.Exit(1)
+
+
+@app.command()
 def measures() -> None:
     """Print the page of all measures, as Markdown: definition, unit, direction and trap of each."""
     from bench.measures.page import page
