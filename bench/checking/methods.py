@@ -67,7 +67,7 @@ def different_seed(trial: Trial) -> None:
     first, other = trial.first, trial.other
     policy = first.done()
     other.done()
-    if _difference(first, other):
+    if _difference(first, other) or first.workbench.figures != other.workbench.figures:
         return
     if _same_samples(sample(policy, first.world, SAMPLING_SEED), sample(policy, first.world, SAMPLING_SEED + 1)):
         raise Broken("samples do not depend on the seed that `sample` is given: seed its generator with it")
@@ -167,6 +167,8 @@ def budget(trial: Trial) -> None:
         )
     _ = first.samples
     if first.world.labels_given > first.labels_given:
+        if first.done().from_all:
+            raise Unsuited("its policy knows the gold of all completions: it is a yardstick, whose price means nothing")
         raise Broken(
             "its policy asks for gold labels when it samples, when nobody charges them: sample by the reward model, "
             "or learn from the labels in `train`"

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def run_checks(subjects: Iterable[Subject], say: Callable[[str], None] = print) 
             for check in subject.checks():
                 verdict = check.verdict()
                 broken += verdict.status == "broken"
-                speak(lambda verdict=verdict: say(f"  {verdict}"))
+                speak(partial(say, f"  {verdict}"))
     return not broken
 
 

@@ -106,9 +106,8 @@ def documented(trial: TaskTrial) -> None:
 @promised
 def splits(trial: TaskTrial) -> None:
     """no prompt is in both splits, and they are the same at each call"""
-    train, test = (
-        _twice(lambda split=split: _keys(trial.task.prompts(split)["prompt"])) for split in ("train", "test")
-    )  # type: ignore[misc]
+    train = _twice(lambda: _keys(trial.task.prompts("train")["prompt"]))
+    test = _twice(lambda: _keys(trial.task.prompts("test")["prompt"]))
     for name, prompts in (("train", train), ("test", test)):
         if not prompts:
             raise Broken(f"prompts({name!r}) is empty")

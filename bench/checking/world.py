@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import product
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from pydantic import PrivateAttr
@@ -34,7 +33,7 @@ class CheckingWorld(Annotated):
     """
 
     _rows: int | None = PrivateAttr(None)
-    _asked: Counter[object] = PrivateAttr(default_factory=Counter)
+    _asked: dict[object, int] = PrivateAttr(default_factory=dict)
     _answering: bool = PrivateAttr(False)
 
     @property
@@ -51,7 +50,7 @@ class CheckingWorld(Annotated):
     @property
     def labels_given(self) -> int:
         """Gold rewards, comparisons and ratings that this world was asked for; the same question twice counts once."""
-        return self._asked.total()
+        return sum(self._asked.values())
 
     def vocabulary(self) -> list[str]:
         """Six words."""
@@ -67,7 +66,11 @@ class CheckingWorld(Annotated):
         from datasets import Dataset
 
         prompts, completions = _draw(64, np.random.default_rng([seed, DEMONSTRATIONS]))
-        columns = {"prompt": prompts, "completion": completions, "quality": [_gold(c) for c in completions]}
+        columns: dict[str, list[Any]] = {
+            "prompt": prompts,
+            "completion": completions,
+            "quality": [_gold(c) for c in completions],
+        }
         return Dataset.from_dict({name: column[: self._rows] for name, column in columns.items()})
 
     def prompts(self, split: str) -> Dataset:
