@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bench.contracts import Completion, Field, Judge, Probe, Prompt, Task
+from bench.contracts import CONTRACT, Completion, Field, Judge, Probe, Prompt, Rating, Task
 from bench.errors import BenchError, Diverged
 from bench.method import Method
 from bench.policy import ModelPolicy, Policy, Samples
@@ -12,21 +12,25 @@ from bench.search_space import Choice, Range, SearchSpace
 from bench.workbench import Workbench
 
 if TYPE_CHECKING:
+    from bench.measure import Measure
     from bench.runner import Run, run
 
 __all__ = [
+    "CONTRACT",
     "BenchError",
     "Choice",
     "Completion",
     "Diverged",
     "Field",
     "Judge",
+    "Measure",
     "Method",
     "ModelPolicy",
     "Policy",
     "Probe",
     "Prompt",
     "Range",
+    "Rating",
     "Run",
     "Samples",
     "SearchSpace",
@@ -36,10 +40,13 @@ __all__ = [
 ]
 
 
+# what stands on a floor above is imported late: or the floors below would rest on it, and every stage's key with them
+_LATE = {"Measure": "bench.measure", "Run": "bench.runner", "run": "bench.runner"}
+
+
 def __getattr__(name: str) -> Any:
-    # `runner` sits on the top floor; importing it late keeps the floors below free of it
-    if name in ("run", "Run"):
+    if name in _LATE:
         import importlib
 
-        return getattr(importlib.import_module("bench.runner"), name)
+        return getattr(importlib.import_module(_LATE[name]), name)
     raise AttributeError(f"module 'bench' has no attribute {name!r}")

@@ -10,12 +10,15 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.contracts import Settings, Task
 from bench.errors import BenchError, nearest
 from bench.method import Method
 from bench.settings import Evaluation, Stages, TinyModel
+
+if TYPE_CHECKING:
+    from bench.measure import Measure
 
 _ONLY = ("task", "model", "arm", "method", "seed")
 
@@ -80,7 +83,9 @@ class Matrix:
 
     Attributes:
         stages: those of an arm that changes nothing (`Arm.stages`), and of the judge who is the same for all arms.
-        plugins: the plug-in files, absolute; a process that unpickles cells must `plugins.load` them first.
+        plugins: the plug-in files, packages and folders that were named, absolute; what is installed is not named. A
+            process that unpickles cells must have read them first (`plugins.methods`, `plugins.tasks`).
+        measures: those of plug-ins, installed or named, which are computed besides the built-in ones.
         claims: the file of claims that the matrix is to test, absolute.
     """
 
@@ -93,6 +98,7 @@ class Matrix:
     evaluation: Evaluation
     plugins: tuple[Path, ...] = ()
     claims: Path | None = None
+    measures: tuple[type[Measure], ...] = ()
 
     def cells(self) -> list[Cell]:
         """All cells: by task, then model, arm and seed."""

@@ -21,7 +21,12 @@ app = typer.Typer(
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A folder of records, e.g. results/quickstart.")]
 Plugins = Annotated[
-    list[Path] | None, typer.Option("--plugin", metavar="FILE", help="A Python file with methods, tasks or judges.")
+    list[Path] | None,
+    typer.Option(
+        "--plugin",
+        metavar="FILE",
+        help="A Python file, or a folder of them, with methods, tasks, judges or measures; repeatable.",
+    ),
 ]
 StoreFolder = Annotated[
     Path | None,
@@ -90,7 +95,8 @@ def list_all(plugin: Plugins = None) -> None:
         "methods": {name: cls.summary() for name, cls in plugins.methods(files).items()},
         "tasks": {name: cls.summary() for name, cls in plugins.tasks(files).items()},
         "judges": {name: cls.summary() for name, cls in plugins.judges(files).items()},
-        "measures": {name: measure.description for name, measure in MEASURES.items()},
+        "measures": {name: measure.description for name, measure in MEASURES.items()}
+        | {name: cls.summary() for name, cls in plugins.measures(files).items()},
         "matrices": builtin_matrices(),
     }
     for title, entries in sections.items():
@@ -105,7 +111,8 @@ def list_all(plugin: Plugins = None) -> None:
 @app.command()
 def check(
     target: Annotated[
-        str, typer.Argument(metavar="NAME|FILE", help="A method, task or judge, or a file: all that it defines.")
+        str,
+        typer.Argument(metavar="NAME|FILE", help="A method, task, judge or measure, or a file: all that it defines."),
     ],
     settings: Annotated[
         list[str] | None,
@@ -113,7 +120,7 @@ def check(
     ] = None,
     plugin: Plugins = None,
 ) -> None:
-    """Check that a method, task or judge keeps its promises, on a tiny world; tell what is broken, and how to mend it.
+    """Check that a method, task, judge or measure keeps its promises, on a tiny world; tell how to mend what is broken.
 
     A line per promise: ✓ kept, ✗ broken, – does not apply. Exit status: 0 all kept, 1 some broken, 2 a wrong argument.
     """
@@ -125,11 +132,12 @@ def check(
 
 
 @app.command()
-def measures() -> None:
+def measures(plugin: Plugins = None) -> None:
     """Print the page of all measures, as Markdown: definition, unit, direction and trap of each."""
+    from bench import plugins
     from bench.measures.page import page
 
-    print(page(), end="")
+    print(page(plugins.measures(plugin or []).values()), end="")
 
 
 @app.command()

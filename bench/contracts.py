@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-__all__ = ["Completion", "Field", "Judge", "Probe", "Prompt", "Rating", "Settings", "Task"]
+__all__ = ["CONTRACT", "Completion", "Field", "Judge", "Probe", "Prompt", "Rating", "Settings", "Task"]
+
+CONTRACT = 1
+"""The version of what plug-ins build on: `bench.__all__`. It rises when a plug-in written for the old one may fail."""
 
 Message: TypeAlias = dict[str, str]
 Prompt: TypeAlias = str | list[Message]
@@ -44,19 +47,36 @@ class Settings(BaseModel):
 
 
 class Plugin(Settings):
-    """What methods, tasks and judges share: a name and a one-line summary from the docstring."""
+    """What methods, tasks, measures and judges share: a name and a one-line summary from the docstring.
+
+    `contract` is the version of the contract that a plug-in is written for, if it says so: one that asks for a newer
+    one than `CONTRACT` is refused.
+    """
 
     name: ClassVar[str]
+    contract: ClassVar[int] = CONTRACT
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "name" not in cls.__dict__:
             cls.name = snake_case(cls.__name__)
+        if cls.contract > CONTRACT:
+            raise BenchError(_too_new(cls.__name__, cls.contract))
 
     @classmethod
     def summary(cls) -> str:
         """The first line of the class's docstring."""
         return (cls.__doc__ or "").strip().partition("\n")[0]
+
+
+def _too_new(who: str, contract: int) -> str:
+    from importlib.metadata import version
+
+    return (
+        f"{who} is written for contract {contract} of the bench, and this release, alignment-bench "
+        f"{version('alignment-bench')}, has contract {CONTRACT}: install a newer alignment-bench, "
+        f"or a release of the plug-in that is written for contract {CONTRACT}"
+    )
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def load_matrix(matrix: str | Path, plugins: Iterable[Path] = ()) -> Matrix:
     """Read a matrix file, or the built-in one of that name.
 
     Args:
-        plugins: Python files with methods or tasks, besides those that the matrix names.
+        plugins: Python files, packages or folders with methods, tasks or measures, besides those that the matrix names.
 
     Raises:
         BenchError: the first mistake, with file, line or key, the value, and the nearest valid one.
@@ -116,7 +116,8 @@ def _parse(value: Any, source: Source, default_name: str, plugins: Iterable[Path
     named = [Path(file).expanduser().resolve() for file in plugins]
     files = tuple(dict.fromkeys([*named, *_plugins(source, value.get("plugins", []))]))
     for file in files:
-        finder.load(file)
+        if finder.files_of(file) == [file]:  # what is named has to work; what a folder holds, only if it is used
+            finder.load(file)
     stages = _section(source, "stages", Stages, value)
     tasks = _choices(source, "tasks", "task", value["tasks"], _plugin_maker(source, files, Task))
     labels = [label for label, _ in tasks]
@@ -131,6 +132,7 @@ def _parse(value: Any, source: Source, default_name: str, plugins: Iterable[Path
         stages=stages,
         evaluation=_section(source, "evaluation", Evaluation, value),
         plugins=files,
+        measures=tuple(finder.measures(files).values()),
         claims=_claims(source, value.get("claims")),
     )
 
@@ -295,10 +297,10 @@ def _plugins(source: Source, files: Any) -> list[Path]:
     if isinstance(files, str):
         files = [files]
     if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
-        raise source.error(("plugins",), f"{quoted(files)} must be a list of Python files")
+        raise source.error(("plugins",), f"{quoted(files)} must be a list of Python files, or folders of them")
     paths = [source.path(file) for file in files]
     for i, path in enumerate(paths):
-        if not path.is_file():
+        if not path.exists():
             near = nearest(path.name, (file.name for file in path.parent.glob("*.py")))
             raise source.error(("plugins", i), f"no file {files[i]!r}{near}")
     return [path.resolve() for path in paths]

@@ -8,6 +8,7 @@ those under ``if TYPE_CHECKING`` not.
 from __future__ import annotations
 
 import ast
+import csv
 import functools
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -42,42 +43,43 @@ def _digest(file: Path) -> str:
 @functools.cache
 def _imports(file: Path) -> tuple[Path, ...]:
     package = file.parent
-    root = package
-    while (root / "__init__.py").exists():
-        root = root.parent
-    own = {file.relative_to(root).parts[0]} if package != root else _beside(file)
+    lone = not (package / "__init__.py").exists()
+    beside = _beside(file) if lone else set()
     found: set[Path] = set()
-    for names, base in _imported_names(_tree(file), package, root):
-        for name in names:
-            if base != root:  # a relative import
-                found |= set(_files(base, name))
-            elif name[0] in _PROJECT:
-                found |= set(_files(_HERE, name))
-            elif name[0] in own:
-                found |= set(_files(root, name))
+    for name, level in _imported_names(_tree(file)):
+        if level:
+            found |= set(_files(file.parents[level - 1], name))
+        elif name[0] in _PROJECT:
+            found |= set(_files(_HERE, name))
+        elif name[0] in beside:
+            found |= set(_files(package, name))
+        else:  # the file's own top-level package, if it is one of the folders that the file is in
+            for folder in package.parents:
+                if folder.joinpath(name[0]) in (package, *package.parents):
+                    found |= set(_files(folder, name))
     return tuple(found - {file})
 
 
 def _beside(file: Path) -> set[str]:
-    """What a lone plug-in file may import from its own folder; nothing if that is where libraries are installed."""
-    if "site-packages" in file.parts:
-        return set()
-    return {entry.stem for entry in file.parent.iterdir() if entry.suffix == ".py" or entry.is_dir()}
+    """What a lone file may import from its own folder; where libraries are installed, what was installed with it."""
+    if not {"site-packages", "dist-packages"} & set(file.parts):
+        return {entry.stem for entry in file.parent.iterdir() if entry.suffix == ".py" or entry.is_dir()}
+    for record in file.parent.glob("*.dist-info/RECORD"):
+        with record.open(encoding="utf-8", newline="") as text:
+            installed = [Path(row[0]) for row in csv.reader(text) if row]
+        if Path(file.name) in installed:
+            return {Path(path.parts[0]).stem for path in installed if path.suffix == ".py"}
+    return set()
 
 
-def _imported_names(tree: ast.AST, package: Path, root: Path) -> Iterator[tuple[tuple[tuple[str, ...], ...], Path]]:
-    """For every import statement: the dotted paths it may load, and the folder they start from."""
+def _imported_names(tree: ast.AST) -> Iterator[tuple[tuple[str, ...], int]]:
+    """For every name imported: its dotted path, split, and how many dots stand before it."""
     for node in _runtime_nodes(tree):
         if isinstance(node, ast.Import):
-            yield tuple(tuple(alias.name.split(".")) for alias in node.names), root
+            yield from ((tuple(alias.name.split(".")), 0) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             stem = tuple(node.module.split(".")) if node.module else ()
-            base = root
-            if node.level:
-                base = package
-                for _ in range(node.level - 1):
-                    base = base.parent
-            yield tuple((*stem, alias.name) for alias in node.names), base
+            yield from (((*stem, alias.name), node.level) for alias in node.names)
 
 
 def _runtime_nodes(node: ast.AST) -> Iterator[ast.AST]:
@@ -89,13 +91,17 @@ def _runtime_nodes(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _files(base: Path, name: tuple[str, ...]) -> Iterator[Path]:
-    """The files that importing `name` (a dotted path, split) from `base` runs: packages on the way, and the module."""
+    """The files that importing `name` (a dotted path, split) from `base` runs: packages on the way, and the module.
+
+    A folder on the way need not have an ``__init__.py``: it is a namespace then.
+    """
     folder = base
     for part in name:
         if (folder / f"{part}.py").is_file():
             yield folder / f"{part}.py"
             return
         folder = folder / part
-        if not (folder / "__init__.py").is_file():
+        if not folder.is_dir():
             return
-        yield folder / "__init__.py"
+        if (folder / "__init__.py").is_file():
+            yield folder / "__init__.py"

@@ -14,7 +14,7 @@ from bench.analysis.paired import by_seed, held_against
 from bench.analysis.statistics import Equivalence, Interval, equivalence_test, holm
 from bench.analysis.tables import Section, interval_text, print_frame, wide_console, write_sections
 from bench.errors import BenchError, nearest
-from bench.measures import MEASURES
+from bench.measures import MEASURES, MeasureInfo
 
 ALPHA = 0.05
 EQUIVALENT, DIFFERENT, UNDECIDED = "equivalent", "different", "undecided"
@@ -78,8 +78,11 @@ def verdict(test: Equivalence) -> str:
     return DIFFERENT if beyond and test.equivalent is not None else UNDECIDED
 
 
-def equivalence_table(found: pd.DataFrame, task: str, model: str) -> pd.DataFrame:
+def equivalence_table(
+    found: pd.DataFrame, task: str, model: str, measures: Mapping[str, MeasureInfo] = MEASURES
+) -> pd.DataFrame:
     """As people read it: one row per arm and measure."""
+    labels = {name: info.label for name, info in measures.items()}
     here = found[(found["task"] == task) & (found["model"] == model)]
     rows = []
     for row in here.to_dict("records"):
@@ -87,7 +90,7 @@ def equivalence_table(found: pd.DataFrame, task: str, model: str) -> pd.DataFram
         rows.append(
             {
                 "arm": row["arm"],
-                "measure": MEASURES[row["measure"]].label if row["measure"] in MEASURES else row["measure"],
+                "measure": labels.get(row["measure"], row["measure"]),
                 "difference": interval_text(Interval(row["difference"], low, high, row["n"]), row["n"]),
                 "90 % interval": f"[{low:.3g}, {high:.3g}]" if math.isfinite(low) else "none",
                 "margin": f"±{row['margin']:g}",
@@ -108,7 +111,7 @@ def write_equivalences(
     found = equivalences(run, against, margins)
     sections = []
     for task, model, _ in run.groups():
-        frame = equivalence_table(found, task, model)
+        frame = equivalence_table(found, task, model, run.measures)
         if frame.empty:
             continue
         title, note = f"{task} · {model}: equivalence to {against}, paired by seed", _note(len(frame))
@@ -120,10 +123,10 @@ def write_equivalences(
 
 def _known(run: RunFrames, margins: Mapping[str, float]) -> None:
     parts = {str(name) for name in run.records if str(name).startswith(("gold_", "reference_gold_"))}
-    here = {name for name in [*MEASURES, *parts] if name in run.records and run.records[name].notna().any()}
+    here = {name for name in [*run.measures, *parts] if name in run.records and run.records[name].notna().any()}
     here |= {"hypervolume"}
     for measure in margins:
-        if measure not in {*MEASURES, *parts}:
+        if measure not in {*run.measures, *parts}:
             raise BenchError(f"--margin: no measure {measure!r}{nearest(measure, here)}")
         if measure not in here:
             raise BenchError(f"--margin: no cell of {run.directory} has the measure {measure!r}")

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from bench.errors import BenchError, nearest
+from bench.measures import MEASURES, MeasureInfo
 
 IDENTITY = ("cell", "index", "task", "model", "arm", "method", "seed")
 STATUS = ("status", "reason", "step", "judged_by")
@@ -65,6 +66,13 @@ class RunFrames:
         names = [*cells, *(path.name for path in sorted(self.directory.glob("cells/*/")))]
         done = set(self.records["cell"])
         return [name for name in dict.fromkeys(names) if name not in done]
+
+    @cached_property
+    def measures(self) -> dict[str, MeasureInfo]:
+        """Every measure that the run may have, by name: the built-in ones, then those of plug-ins it was run with."""
+        planned = self.directory / "run.json"
+        plugged = json.loads(planned.read_text()).get("measures", []) if planned.exists() else []
+        return MEASURES | {info["name"]: MeasureInfo(**info) for info in plugged}
 
     @cached_property
     def curves(self) -> pd.DataFrame:

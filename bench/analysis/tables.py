@@ -33,12 +33,12 @@ def summarise(run: RunFrames) -> pd.DataFrame:
     """
     rows = []
     paths = by_cell(run)
-    others = [str(name) for name in run.records if name not in MEASURES]
+    others = [str(name) for name in run.records if name not in run.measures]
     parts = [name for name in others if name.removeprefix("reference_").startswith("gold_")]
     for task, model, arm, cells in _arms(run):
         ok = cells[cells["status"] == "ok"]
         ok = ok.assign(hypervolume=paths.reindex(ok["cell"]).to_numpy())
-        for measure in [*MEASURES, *parts, "cost_seconds"]:
+        for measure in [*run.measures, *parts, "cost_seconds"]:
             if measure in ok and ok[measure].notna().any():
                 x = win_rate_interval(run, ok) if measure == "win_rate" else mean_interval(ok[measure])
                 iqm = iqm_interval(ok[measure])

@@ -1,4 +1,4 @@
-"""`bench check`: what is promised of methods, tasks and judges, checked on a tiny world, in plain words.
+"""`bench check`: what is promised of methods, tasks, judges and measures, checked on a tiny world, in plain words.
 
 In a test suite of your own, one test per promise:
 
@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from bench.checking.tasks import TaskTrial
     from bench.checking.trial import Trial
     from bench.contracts import Judge, Plugin, Task
+    from bench.measure import Measure
     from bench.method import Method
 
     P = TypeVar("P", bound=Plugin)
 
-__all__ = ["Broken", "Check", "Unsuited", "Verdict", "judge_checks", "method_checks", "task_checks"]
+__all__ = ["Broken", "Check", "Unsuited", "Verdict", "judge_checks", "measure_checks", "method_checks", "task_checks"]
 
 
 def method_checks(method: type[Method] | Method) -> list[Check[Trial]]:
@@ -44,6 +45,13 @@ def judge_checks(judge: type[Judge] | Judge) -> list[Check[Judge]]:
     from bench.checking.judges import promised
 
     return promised.of(_made(judge))
+
+
+def measure_checks(measure: type[Measure] | Measure) -> list[Check[Measure]]:
+    """All that is promised of a measure."""
+    from bench.checking.measures import promised
+
+    return promised.of(_made(measure))
 
 
 def _made(plugin: type[P] | P) -> P:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import tempfile
@@ -34,7 +35,9 @@ KINDS = (
     Kind("method", plugins.methods, checking.method_checks),
     Kind("task", plugins.tasks, checking.task_checks),
     Kind("judge", plugins.judges, checking.judge_checks),
+    Kind("measure", plugins.measures, checking.measure_checks),
 )
+ANY = "method, task, judge or measure"
 
 
 @dataclass(frozen=True)
@@ -76,15 +79,18 @@ def _is_path(target: str) -> bool:
 
 
 def _defined_in(file: Path, files: list[Path]) -> list[tuple[Kind, str, type[Any]]]:
-    known = {kind: set(kind.all(files)) for kind in KINDS}
+    place = file.expanduser().resolve()
     found = [
-        (kind, name, cls) for kind in KINDS for name, cls in kind.all([*files, file]).items() if name not in known[kind]
+        (kind, name, cls)
+        for kind in KINDS
+        for name, cls in kind.all([*files, file]).items()
+        if Path(inspect.getfile(cls)).resolve().is_relative_to(place)
     ]
     broken = plugins.broken([file])
     for name in broken.keys() - plugins.broken().keys():
         raise BenchError(f"{name} cannot be imported: {broken[name]}")
     if not found:
-        raise BenchError(f"{file} defines no {', '.join(kind.name for kind in KINDS[:-1])} or {KINDS[-1].name}")
+        raise BenchError(f"{file} defines no {ANY}")
     return found
 
 
@@ -92,9 +98,7 @@ def _called(name: str, files: list[Path]) -> list[tuple[Kind, str, type[Any]]]:
     known = {kind: kind.all(files) for kind in KINDS}
     found = [(kind, name, known[kind][name]) for kind in KINDS if name in known[kind]]
     if not found:
-        raise BenchError(
-            f"no method, task or judge is called {name!r}{nearest(name, {n for each in known.values() for n in each})}"
-        )
+        raise BenchError(f"no {ANY} is called {name!r}{nearest(name, {n for each in known.values() for n in each})}")
     return found
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
+from bench.measure import COLUMNS, Measure
 from bench.measures import MEASURES, MeasureInfo
 from bench.measures.computing import MODULES, function_of
 
@@ -18,11 +19,32 @@ docstrings of the functions that compute them; edit those. From Python, each is 
 `bench.measures.metrics.metric("kl").compute(kl=…)`. A column that is empty, or holds what is no finite number, is an
 error.
 """
+COLUMNS_HEAD = """
+## Columns
+
+What a measure of your own may ask for by the names of its `compute`'s parameters. A column that is not known for a
+policy is not there, nor is then the measure.
+
+| column | one value per | what it holds |
+|---|---|---|
+"""
 
 
-def page() -> str:
-    """Markdown: one section per module of `bench.measures`, one entry per function, with the measures it gives."""
-    return HEAD + "".join(_sections())
+def page(plugged: Iterable[type[Measure]] = ()) -> str:
+    """Markdown: one section per module of `bench.measures`, one entry per function, with the measures it gives.
+
+    Behind them the measures of plug-ins, and the columns that measures are computed from.
+    """
+    rows = [f"| `{name}` | {column.per} | {column.meaning} |\n" for name, column in COLUMNS.items()]
+    own = [_plugged_entry(measure) for measure in plugged]
+    title = ["\n## Measures of plug-ins\n"] if own else []
+    return "".join([HEAD, *_sections(), *title, *own, COLUMNS_HEAD, *rows])
+
+
+def _plugged_entry(measure: type[Measure]) -> str:
+    _, _, more = (inspect.getdoc(measure) or "").partition("\n")
+    text = re.sub(r"\s+", " ", f"{more} From {', '.join(f'`{name}`' for name in measure.inputs)}.").strip()
+    return f"\n{_line(measure.info())}\n\n  {text}\n"
 
 
 def _sections() -> Iterator[str]:
@@ -39,9 +61,12 @@ def _sections() -> Iterator[str]:
 
 
 def _entry(same: list[MeasureInfo]) -> str:
-    lines = [f"- **`{i.name}`** ({i.unit or 'no unit'}; {DIRECTION[i.better]}): {i.description}" for i in same]
     definition, trap = _definition(inspect.getdoc(function_of(same[0])) or "")
-    return "\n" + "\n".join(lines) + f"\n\n  {definition}\n\n  *Trap:* {trap}\n"
+    return "\n" + "\n".join(map(_line, same)) + f"\n\n  {definition}\n\n  *Trap:* {trap}\n"
+
+
+def _line(info: MeasureInfo) -> str:
+    return f"- **`{info.name}`** ({info.unit or 'no unit'}; {DIRECTION[info.better]}): {info.description}"
 
 
 def _definition(docstring: str) -> tuple[str, str]:

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,7 +66,7 @@ def run(
         jobs: processes; by default one per core. The results do not depend on it.
         only: conditions ``KEY=VALUE`` that choose some of the cells.
         store: folder for artifacts; ``$BENCH_STORE`` or ``results/.store`` by default.
-        plugins: Python files with further methods or tasks.
+        plugins: Python files, packages or folders with further methods, tasks or measures.
 
     Raises:
         BenchError: a mistake in the matrix or in an argument, before anything runs.
@@ -141,6 +141,8 @@ class _Running:
         self.directory.mkdir(parents=True, exist_ok=True)
         cells = self.matrix.cells()
         description = self.matrix.description() | {"cells": [cell.id for cell in cells]}
+        if self.matrix.measures:  # so that whoever reads the run needs no plug-in
+            description["measures"] = [asdict(measure.info()) for measure in self.matrix.measures]
         if self.matrix.claims is not None:
             self._freeze_claims(self.matrix.claims, cells)
         write_atomically(self.directory / RUN_FILE, json.dumps(description, indent=1))

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from bench.encoding import encode_prompts, text_of, within_context
+from bench.errors import BenchError
+from bench.measure import compute_plugged
 from bench.measures.choices import Questions, choice_probabilities
 from bench.measures.computing import compute
 from bench.measures.divergence import sequence_scores
@@ -71,14 +73,18 @@ def run(job: Job) -> dict[str, Any]:
     measures = compute(columns, tie_band=settings.tie_band) | part_measures(frame, reference)
     if policy.kl_bound is not None:
         measures["kl_bound"] = policy.kl_bound
-    job.progress(3, 3)
     # what the stages before spent goes along, so that a record needs nothing but this artifact
     before = {role: json.loads((folder / INFO).read_text()) for role, folder in job.parents.items()}
+    plugged = compute_plugged(job.measures, columns)
+    for name in plugged.keys() & before["policy"].get("figures", {}).keys():
+        raise BenchError(f"measure {name}: the method {job.method.name!r} reports a figure of that name; rename either")
+    measures |= plugged
+    job.progress(3, 3)
     return {"measures": measures, "judge": scorer.judge, "before": before}
 
 
 def sample_columns(frame: pd.DataFrame, reference: pd.DataFrame) -> dict[str, Any]:
-    """What measures of completions are computed from, the completions of π and of π0 row by row.
+    """What measures of completions are computed from, the completions of π and of π0 row by row: see `COLUMNS`.
 
     A column that holds nothing is not known (gold without a gold reward, log-probabilities without a model).
     """
@@ -89,7 +95,9 @@ def sample_columns(frame: pd.DataFrame, reference: pd.DataFrame) -> dict[str, An
     return known | {
         "reference_sample_logp": reference["reference_logp"].to_numpy(),
         "reference_sample_length": reference["length"].to_numpy(),
+        "prompts": [text_of(prompt) for prompt in frame["prompt"]],
         "texts": [text_of(completion) for completion in frame["completion"]],
+        "reference_texts": [text_of(completion) for completion in frame["reference_completion"]],
         "prompt_ids": frame["prompt_id"].tolist(),
     }
 

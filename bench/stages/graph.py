@@ -75,6 +75,8 @@ def stages_of(cell: Cell, matrix: Matrix, device: str) -> dict[str, Stage]:
         sources = [Path(__file__).with_name(f"{kind}.py"), _file(type(task))]
         if "method" in own:
             sources.append(_file(type(cell.arm.method)))
+        if "measures" in own:
+            sources += [_file(measure) for measure in matrix.measures]
         return _keyed(
             kind,
             f"{kind} · {world} {who}· seed {cell.seed}".replace("  ", " "),
@@ -124,6 +126,8 @@ def stages_of(cell: Cell, matrix: Matrix, device: str) -> dict[str, Stage]:
         arm,
         method=method,
         settings=evaluation,
+        # without any, the key is as if there were no such thing
+        **({"measures": [measure.name for measure in matrix.measures]} if matrix.measures else {}),
     )
     return models | {"reference": reference, "policy": policy, "evaluation": last}
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from bench.measure import Measure
+
 POINTER = "model.json"
 """In a base artifact: the directory or hub name of a model that the bench did not train."""
 
@@ -68,6 +70,12 @@ class Job:
         """The method, in the stages that have one."""
         named = self.spec["method"]
         return plugins.methods(self._plugins)[named["name"]](**named["settings"])
+
+    @property
+    def measures(self) -> list[type[Measure]]:
+        """The plug-in measures, in the stage `evaluation`."""
+        known = plugins.measures(self._plugins)
+        return [known[name] for name in self.spec.get("measures", ())]
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError, nearest
 from bench.matrix import Matrix
-from bench.measures import MEASURES
+from bench.measures import MEASURES, MeasureInfo
 from bench.record import DIVERGED, FAILED, OK, SKIPPED
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class Objective:
     """The best `measure` there is, at a KL of at most `max_kl` nats if that is given.
 
     Attributes:
+        plugged: what the measure is, where a plug-in adds it.
         standardised: state the measure as its gain over π0's own, in standard deviations of π0's samples. Needed where
             one arm's settings serve several tasks or models, whose rewards are on different scales.
     """
@@ -58,6 +59,7 @@ class Objective:
     measure: str
     max_kl: float | None = None
     standardised: bool = False
+    plugged: MeasureInfo | None = None
 
     @classmethod
     def of(cls, matrix: Matrix, measure: str | None, max_kl: float | None) -> Objective:
@@ -68,8 +70,9 @@ class Objective:
         """
         blind = [task.label for task in matrix.tasks if not task.task.has_gold]
         measure = measure or ("judge" if blind else "gold")
-        directed = [name for name, info in MEASURES.items() if info.better]
-        if measure not in MEASURES:
+        plugged = {each.name: each.info() for each in matrix.measures}
+        directed = [name for name, info in (MEASURES | plugged).items() if info.better]
+        if measure not in MEASURES | plugged:
             raise BenchError(f"no measure {measure!r}{nearest(measure, directed)}")
         if measure not in directed:
             raise BenchError(f"measure {measure!r}: neither more nor less of it is better; did you mean --max-kl?")
@@ -78,12 +81,18 @@ class Objective:
         if max_kl is not None and not 0 < max_kl < math.inf:
             raise BenchError(f"max-kl: {max_kl} is not a number of nats above 0")
         several = len(matrix.tasks) * len(matrix.models) > 1
-        return cls(measure, max_kl, standardised=several and f"reference_{measure}_sd" in MEASURES)
+        scaled = several and f"reference_{measure}_sd" in MEASURES
+        return cls(measure, max_kl, scaled, plugged.get(measure))
+
+    @property
+    def info(self) -> MeasureInfo:
+        """The measure's label, unit and direction."""
+        return self.plugged or MEASURES[self.measure]
 
     @property
     def maximise(self) -> bool:
         """Is more better?"""
-        return MEASURES[self.measure].better == "higher"
+        return self.info.better == "higher"
 
     @property
     def worst(self) -> float:
@@ -93,7 +102,7 @@ class Objective:
     def __str__(self) -> str:
         scale = ", gain over π0 in its standard deviations" if self.standardised else ""
         limit = f", KL at most {self.max_kl:g} nats" if self.max_kl is not None else ""
-        return f"{MEASURES[self.measure].label} ({MEASURES[self.measure].better} is better{scale}){limit}"
+        return f"{self.info.label} ({self.info.better} is better{scale}){limit}"
 
     def trial(self, number: int, settings: Mapping[str, Any], cells: pd.DataFrame) -> Trial:
         """What came of a trial.
@@ -138,7 +147,7 @@ class Objective:
 
     def _scaled(self, cells: pd.DataFrame) -> pd.Series[float]:
         values = cells[self.measure]
-        if MEASURES[self.measure].better == "zero":
+        if self.info.better == "zero":
             return values.abs()
         if self.standardised:
             return (values - cells[f"reference_{self.measure}"]) / cells[f"reference_{self.measure}_sd"]

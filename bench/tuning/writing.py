@@ -14,7 +14,6 @@ import pandas as pd
 
 from bench.analysis.tables import print_frame, wide_console
 from bench.matrix import load_matrix
-from bench.measures import MEASURES
 from bench.record import OK, SKIPPED, commit, versions
 from bench.store import write_atomically
 from bench.tuning import Tuned, TunedArm
@@ -72,7 +71,7 @@ def outcome(arm: TunedArm, tuned: Tuned) -> str:
     """What a search came to, in one line."""
     if not arm.space:
         return "nothing to tune"
-    first, label = arm.trials[0], MEASURES[tuned.objective.measure].label
+    first, label = arm.trials[0], tuned.objective.info.label
     if first.status == SKIPPED:
         return f"not tuned, as it cannot run: {first.reason}"
     bad = Counter(trial.status for trial in arm.trials if trial.status != OK)
@@ -116,7 +115,7 @@ def trials_frame(tuned: Tuned) -> pd.DataFrame:
 
 def print_search(tuned: Tuned) -> None:
     """Print one row per arm: its trials, the value of its defaults, the best one, the chosen hyper-parameters."""
-    label = MEASURES[tuned.objective.measure].label
+    label = tuned.objective.info.label
     rows = []
     for arm in tuned.arms:
         first, best = (arm.trials[0] if arm.trials else None), arm.best
