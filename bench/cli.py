@@ -132,6 +132,17 @@ def check(
 
 
 @app.command()
+def new(
+    kind: Annotated[str, typer.Argument(metavar="method|task|measure", help="What it is to be.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="In snake_case.")],
+) -> None:
+    """Write a working method, task or measure to NAME.py in this folder, and its test, to be changed into your own."""
+    from bench.scaffold import next_steps, scaffold
+
+    print(next_steps(scaffold(kind, name, Path.cwd())))
+
+
+@app.command()
 def measures(plugin: Plugins = None) -> None:
     """Print the page of all measures, as Markdown: definition, unit, direction and trap of each."""
     from bench import plugins

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.checking.artifacts import make, quiet_libraries
+from bench.checking.artifacts import quiet_libraries, run_stage
 from bench.checking.check import Broken, Contract, Unsuited
 from bench.checking.settings import check_settings
 from bench.contracts import Completion, Prompt, Task
@@ -78,8 +78,8 @@ class TaskTrial:
         """A base and an SFT model of this task, each trained for a moment."""
         folder = self._folder = Path(tempfile.mkdtemp(prefix="bench-check-"))
         made: dict[str, Path] = {}
-        made["base"] = make("base", self.task, folder, made, model=MODEL)
-        made["sft"] = make("sft", self.task, folder, made, SFTStage(epochs=1, max_demonstrations=64))
+        made["base"] = run_stage("base", self.task, folder, made, model=MODEL)
+        made["sft"] = run_stage("sft", self.task, folder, made, SFTStage(epochs=1, max_demonstrations=64))
         return made
 
     @cached_property

@@ -66,12 +66,9 @@ class CheckingWorld(Annotated):
         from datasets import Dataset
 
         prompts, completions = _draw(64, np.random.default_rng([seed, DEMONSTRATIONS]))
-        columns: dict[str, list[Any]] = {
-            "prompt": prompts,
-            "completion": completions,
-            "quality": [_gold(c) for c in completions],
-        }
-        return Dataset.from_dict({name: column[: self._rows] for name, column in columns.items()})
+        quality = [_gold(completion) for completion in completions]
+        rows = Dataset.from_dict({"prompt": prompts, "completion": completions, "quality": quality})
+        return rows if self._rows is None else rows.select(range(self._rows))
 
     def prompts(self, split: str) -> Dataset:
         """Colours and a colon, of two lengths; those that begin with `green` are the test split."""
