@@ -67,10 +67,13 @@ def different_seed(trial: Trial) -> None:
     first, other = trial.first, trial.other
     policy = first.done()
     other.done()
-    if _difference(first, other) or first.workbench.figures != other.workbench.figures:
-        return
-    if _same_samples(sample(policy, first.world, SAMPLING_SEED), sample(policy, first.world, SAMPLING_SEED + 1)):
+    differ = _difference(first, other) or first.workbench.figures != other.workbench.figures
+    if _same_samples(first.samples, sample(policy, first.world, SAMPLING_SEED + 1)):
+        if differ:
+            raise Unsuited("another seed gives `sample` the same completions: right only if the policy is deterministic")
         raise Broken("samples do not depend on the seed that `sample` is given: seed its generator with it")
+    if differ:
+        return
     cost = first.workbench.cost
     if cost.tokens_sampled or (first.traces.optimiser_steps and first.traces.drew):
         raise Broken(

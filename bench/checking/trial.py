@@ -65,7 +65,7 @@ class Training:
         Raises:
             Unsuited: there is none, which another check tells.
         """
-        if self.policy is None:
+        if not isinstance(self.policy, Policy):
             raise Unsuited("it does not train, see above")
         return self.policy
 
