@@ -77,8 +77,9 @@ class Artifacts:
 @cache
 def artifacts() -> Artifacts:
     """Those of `CheckingWorld`, in a temporary folder that goes when the process ends."""
-    folder = Path(tempfile.mkdtemp(prefix="bench-check-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    temporary = Path(tempfile.mkdtemp(prefix="bench-check-"))
+    atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+    folder = temporary / "shared"
     made: dict[str, Path] = {}
     for stage in SHARED:
         made[stage] = run_stage(stage, CheckingWorld(), folder, made)
@@ -92,7 +93,7 @@ def columns() -> dict[str, Any]:
     made = {stage: folder / stage for stage in SHARED}
     found: dict[str, Any] = {}
     for stage in ("reference", "policy", "evaluation"):
-        made[stage] = run_stage(stage, CheckingWorld(), folder.with_name(f"{folder.name}-evaluated"), made, taken=found)
+        made[stage] = run_stage(stage, CheckingWorld(), folder.with_name("evaluated"), made, taken=found)
     return found
 
 

@@ -70,7 +70,7 @@ def different_seed(trial: Trial) -> None:
     differ = _difference(first, other) or first.workbench.figures != other.workbench.figures
     if _same_samples(first.samples, sample(policy, first.world, SAMPLING_SEED + 1)):
         if differ:
-            raise Unsuited("another seed gives `sample` the same completions: right only if the policy is deterministic")
+            raise Unsuited("`sample` gives the same with another seed: right only if the policy is deterministic")
         raise Broken("samples do not depend on the seed that `sample` is given: seed its generator with it")
     if differ:
         return

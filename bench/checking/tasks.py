@@ -7,6 +7,7 @@ import math
 import random
 import shutil
 import tempfile
+import weakref
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -39,7 +40,6 @@ class TaskTrial:
 
     def __init__(self, task: Task) -> None:
         self.task = task
-        self._folder: Path | None = None
         quiet_libraries()
 
     @cached_property
@@ -76,7 +76,8 @@ class TaskTrial:
     @cached_property
     def models(self) -> dict[str, Path]:
         """A base and an SFT model of this task, each trained for a moment."""
-        folder = self._folder = Path(tempfile.mkdtemp(prefix="bench-check-"))
+        folder = Path(tempfile.mkdtemp(prefix="bench-check-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         made: dict[str, Path] = {}
         made["base"] = run_stage("base", self.task, folder, made, model=MODEL)
         made["sft"] = run_stage("sft", self.task, folder, made, SFTStage(epochs=1, max_demonstrations=64))
@@ -91,10 +92,6 @@ class TaskTrial:
             return load_tokenizer(self.models["base"])
         except Exception:
             raise Unsuited("no model can be trained on it, see above") from None
-
-    def __del__(self) -> None:
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 @promised

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import weakref
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -100,9 +101,7 @@ class Trial:
     def __init__(self, method: Method) -> None:
         self.method = method
         self._folder = Path(tempfile.mkdtemp(prefix="bench-check-"))
-
-    def __del__(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
 
     @cached_property
     def first(self) -> Training:
@@ -200,10 +199,10 @@ class Trial:
             checkpoints=Path(tempfile.mkdtemp(dir=self._folder)),
             load_base=lambda: made.model("base", tokenizer),
             load_sft=lambda: made.model("sft", tokenizer),
-            load_demonstrations=lambda: world.demonstrations(seed),
+            load_demonstrations=lambda: world.demonstrations(0),
             load_preferences=lambda: labelled("preferences"),
             load_ratings=lambda: labelled("ratings"),
-            load_corpus=lambda: world.corpus(seed),
+            load_corpus=lambda: world.corpus(0),
             load_reward_model=load_reward_model,
             needs=needs,
             curve_points=2,
