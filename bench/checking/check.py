@@ -92,8 +92,9 @@ class Contract(Generic[S]):
 
 
 def told(error: BaseException) -> str:
-    """An error in one line, with the place where it was raised."""
-    frames = traceback.extract_tb(error.__traceback__)
+    """An error in one line, with the last place outside of installed libraries that it came from."""
+    every = traceback.extract_tb(error.__traceback__)
+    frames = [frame for frame in every if "site-packages" not in frame.filename] or every
     where = f" (line {frames[-1].lineno} of {frames[-1].filename})" if frames else ""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else 'no message'}{where}"

@@ -109,8 +109,13 @@ def pad_is_eos(trial: Trial) -> None:
 @promised
 def samples(trial: Trial) -> None:
     """the policy samples what it is asked for, and the same again with the same seed"""
+    policy = trial.first.done()
+    try:
+        sample(policy, trial.first.world)
+    except Exception as error:
+        raise Broken(f"`sample` raised {told(error)}") from error
     _check_samples(trial.first)
-    if not _same_samples(sample(trial.first.done(), trial.first.world), trial.first.samples):
+    if not _same_samples(sample(policy, trial.first.world), trial.first.samples):
         raise Broken("two calls of `sample` with one seed differ: seed its generator with the seed that it is given")
 
 

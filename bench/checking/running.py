@@ -5,13 +5,12 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from bench import checking, plugins
 from bench.checking.check import Check
@@ -118,26 +117,28 @@ def run_checks(subjects: Iterable[Subject], say: Callable[[str], None] = print) 
 @contextmanager
 def silenced() -> Iterator[Callable[[Callable[[], None]], None]]:
     """Keep standard output and error away; what is given to the yielded function may speak."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    real = os.dup(1), os.dup(2)
-    with tempfile.TemporaryFile() as nowhere:
+    streams, real = (sys.stdout, sys.stderr), (os.dup(1), os.dup(2))
+    with open(os.devnull, "w") as nowhere:
 
-        def switch(*handles: int) -> None:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            for number, handle in enumerate(handles, 1):
-                os.dup2(handle, number)
+        def switch(new: tuple[TextIO, TextIO], handles: tuple[int, int]) -> None:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            sys.stdout, sys.stderr = new
+            os.dup2(handles[0], 1)
+            os.dup2(handles[1], 2)
+
+        def hush() -> None:
+            switch((nowhere, nowhere), (nowhere.fileno(), nowhere.fileno()))
 
         def speak(speech: Callable[[], None]) -> None:
-            switch(*real)
+            switch(streams, real)
             speech()
-            switch(nowhere.fileno(), nowhere.fileno())
+            hush()
 
-        switch(nowhere.fileno(), nowhere.fileno())
+        hush()
         try:
             yield speak
         finally:
-            switch(*real)
+            switch(streams, real)
             for handle in real:
                 os.close(handle)

@@ -180,8 +180,8 @@ def annotator(trial: TaskTrial) -> str:
     right = float(np.mean(np.equal(answers, better)))
     if right < RIGHT:
         raise Broken(
-            f"on the clearest pairs the annotator is right in {right:.0%}, which is what guessing gives: is True the "
-            "answer where the first completion is the better one?"
+            f"on the clearest pairs the annotator is right in {right:.0%}, no better than guessing: is True the answer "
+            "where the first completion is the better one?"
         )
     return f"right in {right:.0%}"
 

@@ -72,8 +72,16 @@ class Training:
 
     @cached_property
     def samples(self) -> Samples:
-        """Completions of the test prompts, four each."""
-        return sample(self.done(), self.world)
+        """Completions of the test prompts, four each.
+
+        Raises:
+            Unsuited: the policy fails to sample, which the check of that tells.
+        """
+        policy = self.done()
+        try:
+            return sample(policy, self.world)
+        except Exception:
+            raise Unsuited("its policy does not sample, see there") from None
 
     @cached_property
     def weights(self) -> dict[str, Tensor] | None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import inspect
 import keyword
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import packages_distributions
 from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
 
 from bench import plugins
@@ -65,7 +66,7 @@ def _check_name(kind: str, name: str) -> None:
         raise BenchError(f"{name!r} is no name in snake_case — did you mean {suggestion!r}?")
     if snake_case(class_name(name)) != name:  # a digit after a blank has no capital: `dpo_2` → Dpo2 → `dpo2`
         raise BenchError(f"{name!r} is no name in snake_case — did you mean {snake_case(class_name(name))!r}?")
-    if (spec := find_spec(name)) and (spec.origin or "") != str(Path.cwd() / f"{name}.py"):
+    if name in {"bench", "methods", "tasks", *sys.stdlib_module_names, *packages_distributions()}:
         raise BenchError(f"a file {name}.py would hide the module {name!r} of that name: choose another")
     if origin := _taken(kind, name):
         raise BenchError(f"a {kind} is called {name!r} already: in {origin}; choose another name")

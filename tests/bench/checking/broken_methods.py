@@ -219,6 +219,11 @@ class _Sorted(ModelPolicy):
         return super().sample(sorted(prompts), seed, temperature)
 
 
+class _Mute(ModelPolicy):
+    def sample(self, prompts, seed, temperature=1.0):
+        raise KeyError("bos_token")
+
+
 class _NeverFinished(ModelPolicy):
     def sample(self, prompts, seed, temperature=1.0):
         drawn = super().sample(prompts, seed, temperature)

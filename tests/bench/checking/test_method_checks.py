@@ -86,6 +86,7 @@ def test_what_is_left_behind_is_found_and_put_back(what):
         (broken._Unseeded, "two calls of `sample` with one seed differ"),
         (broken._Sorted, "in another order"),
         (broken._NeverFinished, "`finished` tells"),
+        (broken._Mute, "`sample` raised KeyError: 'bos_token' (line"),
     ],
 )
 def test_policies_that_sample_badly_are_found(policy, words):

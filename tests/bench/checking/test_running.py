@@ -59,7 +59,7 @@ def test_a_name_is_looked_up_among_built_in_ones_and_plug_ins(plugin: Path) -> N
         ("pppo", [], "no method, task, judge or measure is called 'pppo' — did you mean 'ppo'"),
         ("ppo", ["step=3"], "did you mean 'steps'"),
         ("ppo", ["steps=0"], "steps: 0 must be greater than or equal to 1"),
-        ("dataset", [], "needs the setting 'path'"),
+        ("dataset", [], "give either `path` or `hub`"),
         ("mine.py", ["size=5"], "mine.py defines tidy, coin: name one"),
         ("gone.py", [], "gone.py"),
         ("empty.py", [], "defines no method, task, judge or measure"),

@@ -166,11 +166,11 @@ class KnownReferences(Fine):
 
 
 class NoWords(Fine):
-    """Knows no words, so that no tokenizer can be made."""
+    """Counts its words instead of naming them, so that no tokenizer can be made."""
 
     def vocabulary(self):
-        """One that is not hashable."""
-        return [[]]
+        """Six."""
+        return 6
 
 
 class TooShort(Fine):
@@ -211,8 +211,8 @@ def test_a_task_that_keeps_every_promise_passes_every_check():
         (RelativeGold, "gold", "judge each by itself"),
         (MoodyGold, "gold", "two calls with the same arguments"),
         (LateNames, "gold_parts", "always give the same names"),
-        (PrefersTheWorse, "annotator", "is True the answer where the first"),
-        (PrefersTheFirst, "annotator", "is what guessing gives"),
+        (PrefersTheWorse, "annotator", "where the first completion is the better one"),
+        (PrefersTheFirst, "annotator", "no better than guessing"),
         (OwnPairs, "pairs", "the same completion twice"),
         (RatesToTen, "ratings", "scores are 1, 2, 3, 4 or 5"),
         (RatesUpsideDown, "ratings", "clearly better completions are rated 1"),
