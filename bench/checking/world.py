@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, TypeVar
@@ -98,7 +99,7 @@ class CheckingWorld(Annotated):
         """`praise` and `blame`: what each of the two words adds, in [−1, 1]."""
 
         def parts() -> dict[str, list[float]]:
-            words = [text_of(c).split() for c in completions]
+            words = [_words(c) for c in completions]
             return {
                 "praise": [min(1.0, row.count("good") / 3) for row in words],
                 "blame": [max(-1.0, -row.count("bad") / 3) for row in words],
@@ -142,8 +143,12 @@ class CheckingWorld(Annotated):
             self._answering = False
 
 
+def _words(completion: Completion) -> list[str]:
+    return re.findall("[a-z]+", text_of(completion))  # a special token may follow a word without a blank
+
+
 def _gold(completion: Completion) -> float:
-    return max(-1.0, min(1.0, sum(WORTH.get(word, 0) for word in text_of(completion).split()) / 3))
+    return max(-1.0, min(1.0, sum(WORTH.get(word, 0) for word in _words(completion)) / 3))
 
 
 def _prompts(split: str) -> list[str]:
