@@ -172,6 +172,40 @@ def report(run: RunArgument) -> None:
 
 
 @app.command()
+def check(
+    target: Annotated[
+        str,
+        typer.Argument(metavar="NAME|FILE", help="A method, task, judge or measure, or a file: all that it defines."),
+    ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting of what is checked, e.g. steps=5; repeatable."),
+    ] = None,
+    plugin: Plugins = None,
+) -> None:
+    """Check that a method, task, judge or measure keeps its promises, on a tiny world; tell how to mend what is broken.
+
+    A line per promise: ✓ kept, ✗ broken, – does not apply. Exit status: 0 all kept, 1 some broken, 2 a wrong argument.
+    """
+    from bench.checking.running import find_subjects, run_checks
+
+    found = find_subjects(target, plugin or (), settings or ())
+    if not run_checks(found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def new(
+    kind: Annotated[str, typer.Argument(metavar="method|task|measure", help="What it is to be.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="In snake_case.")],
+) -> None:
+    """Write a working method, task or measure to NAME.py in this folder, and its test, to be changed into your own."""
+    from bench.scaffold import next_steps, scaffold
+
+    print(next_steps(scaffold(kind, name, Path.cwd())))
+
+
+@app.command()
 def measures(plugin: Plugins = None) -> None:
     """Print the page of all measures, as Markdown: definition, unit, direction and trap of each."""
     from bench import plugins

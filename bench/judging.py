@@ -17,11 +17,11 @@ import pandas as pd
 from bench.analysis.comparisons import FILE, Comparisons, by_score, entrants_of, fingerprint, pair_up, tie_band
 from bench.analysis.loading import load_run, plain
 from bench.contracts import Judge
-from bench.errors import BenchError, nearest
+from bench.errors import BenchError
 from bench.judges import ScoringJudge, require_texts
 from bench.plugins import find_judge
 from bench.store import Store
-from bench.validation import Source
+from bench.validation import assigned
 
 BATCH = 256  # questions between two times that answers are written down
 Question = tuple[Any, Any, Any]
@@ -34,20 +34,7 @@ def make_judge(name: str, assignments: Iterable[str] = (), plugins: Iterable[Pat
     Raises:
         BenchError: no such judge or setting, or a value it does not take, with the nearest valid name.
     """
-    import yaml
-
-    cls = find_judge(name, plugins)
-    values: dict[str, Any] = {}
-    for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        if not equals or key in values:
-            problem = "is there twice" if equals else "is not KEY=VALUE"
-            raise BenchError(f"--set {assignment!r}: {key!r} {problem}{nearest(key, cls.model_fields)}")
-        try:
-            values[key] = yaml.safe_load(text)
-        except yaml.YAMLError:
-            values[key] = text
-    return Source("--set", Path.cwd()).settings((), cls, values, f"judge {name!r}")
+    return assigned(find_judge(name, plugins), assignments, f"judge {name!r}")
 
 
 def judge_run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
@@ -146,6 +146,27 @@ class Source:
             return str not in types and any(isinstance(t, type) and issubclass(t, Path) for t in types)
 
         return {name: absolute(name, value) if is_path(name) else value for name, value in values.items()}
+
+
+def assigned(cls: type[S], assignments: Iterable[str], what: str) -> S:
+    """A `cls` with settings from ``--set KEY=VALUE`` texts, their values written as in YAML.
+
+    Raises:
+        BenchError: no such setting, or a value it does not take, with the nearest valid name.
+    """
+    import yaml
+
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or key in values:
+            problem = "is there twice" if equals else "is not KEY=VALUE"
+            raise BenchError(f"--set {assignment!r}: {key!r} {problem}{nearest(key, cls.model_fields)}")
+        try:
+            values[key] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            values[key] = text
+    return Source("--set", Path.cwd()).settings((), cls, values, what)
 
 
 def mapping_of(source: Source, keys: Keys, value: Any) -> dict[str, Any]:

@@ -102,34 +102,34 @@ class Workbench:
 
         return RewardModel(self.load_reward_model().to(self.device), self.tokenizer, self.batch_size, count=count)
 
-    # -- data ------------------------------------------------------------------------------------------------------
+    # -- data: none of these is empty, else a BenchError says so --------------------------------------------------
 
     @property
     def prompts(self) -> Dataset:
         """Training prompts that leave the model room for a completion: column `prompt`."""
-        return self._once("prompts", lambda: self._fitting(self.task.prompts("train")))
+        return self._rows("prompts", lambda: self._fitting(self.task.prompts("train")))
 
     @property
     def demonstrations(self) -> Dataset:
         """What the SFT model was trained on: columns `prompt`, `completion` and, where graded, `quality`."""
-        return self._once("demonstrations", lambda: self._fitting(self.load_demonstrations()))
+        return self._rows("demonstrations", lambda: self._fitting(self.load_demonstrations()))
 
     @property
     def preferences(self) -> Dataset:
         """Training pairs: columns `prompt`, `chosen`, `rejected`."""
         self._declared("preferences")
-        return self._once("preferences", self.load_preferences)
+        return self._rows("preferences", self.load_preferences)
 
     @property
     def ratings(self) -> Dataset:
         """Rated samples of π0: columns `prompt`, `completion`, `rater` (from 0), `score` (1 to 5, best)."""
         self._declared("ratings")
-        return self._once("ratings", self.load_ratings)
+        return self._rows("ratings", self.load_ratings)
 
     @property
     def corpus(self) -> list[str]:
         """Texts of the kind that the base model was pre-trained on; for a `tiny` model, those very texts."""
-        return self._once("corpus", self.load_corpus)
+        return self._rows("corpus", self.load_corpus)
 
     @property
     def max_completion_tokens(self) -> int:
@@ -288,6 +288,12 @@ class Workbench:
 
         kept, _ = within_context(rows, self.tokenizer, context_length(self.reference), self.max_completion_tokens)
         return kept
+
+    def _rows(self, name: str, load: Callable[[], Any]) -> Any:
+        rows = self._once(name, load)
+        if len(rows) == 0:
+            raise BenchError(f"workbench.{name} is empty: no row is there, or none fits the model's context")
+        return rows
 
     def _once(self, name: str, make: Callable[[], Any]) -> Any:
         if name not in self._cache:

@@ -24,7 +24,9 @@ class LIMA(Method):
 
     size: int = Field(600, ge=1, description="demonstrations to keep")
     curate: Literal["best", "random", "worst"] = Field("best", description="which demonstrations are kept")
-    quality: float | None = Field(None, description="least quality a demonstration must have; none by default")
+    quality: float | None = Field(
+        None, ge=-1e6, le=1e6, description="least quality a demonstration must have; none by default"
+    )
     epochs: float = Field(4, gt=0, description="passes over the curated set")
     batch_size: int = Field(32, ge=1, description="demonstrations per step")
     learning_rate: float = Field(1e-3, gt=0, le=1, description="peak learning rate (AdamW, linear decay)")

@@ -5,6 +5,7 @@ Christiano et al. 2017, "Deep Reinforcement Learning from Human Preferences" (ar
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import model_validator
@@ -54,7 +55,7 @@ class OnlineLabels(PolicyGradient):
         from bench.training import StepsCallback
 
         model = workbench.base_model() if self.start == "base" else workbench.sft_model()
-        reward, pairs = workbench.reward_model, workbench.preferences
+        reward, pairs = copy.deepcopy(workbench.reward_model), workbench.preferences
         shares = [self.labels * i // self.refreshes for i in range(self.refreshes + 1)]
 
         def refresh(number: int) -> None:

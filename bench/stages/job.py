@@ -71,7 +71,7 @@ class Job:
         named = self.spec["method"]
         return plugins.methods(self._plugins)[named["name"]](**named["settings"])
 
-    @property
+    @cached_property
     def measures(self) -> list[type[Measure]]:
         """The plug-in measures, in the stage `evaluation`."""
         known = plugins.measures(self._plugins)

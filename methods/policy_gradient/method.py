@@ -12,6 +12,7 @@ from pydantic import model_validator
 
 from bench.contracts import Field, Task
 from bench.method import Method
+from bench.reward import RewardModel
 from bench.search_space import Range, SearchSpace
 
 if TYPE_CHECKING:
@@ -145,7 +146,8 @@ class PolicyGradient(Method):
 
         prefix_reward = None
         if self.dense_reward:
-            prefix_reward = partial(prefix_scores, workbench.reward_model.module)
+            scorer = reward if isinstance(reward, RewardModel) else workbench.reward_model
+            prefix_reward = partial(prefix_scores, scorer.module)
         trainer = PolicyGradientTrainer(
             model=model,
             reward=reward,
