@@ -99,8 +99,6 @@ def test_every_command_line_is_understood(line):
     program, name, *words = (word for word in shlex.split(line, comments=True) if word != "--help")
     group = typer.main.get_command(cli.app)
     assert program == "bench"
-    if name not in group.commands and name in ("check", "new"):
-        pytest.skip(f"no `bench {name}` here")
     if words or name == "schema":  # else it only names the command
         group.commands[name].make_context(name, words)
     assert name in group.commands

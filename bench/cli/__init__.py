@@ -1,0 +1,21 @@
+"""The command line, `bench …`: every command loads what it needs when it is called, so that help is quick."""
+
+from __future__ import annotations
+
+import sys
+
+# each adds its commands to the application, which help shows in this order
+from bench.cli import running, analysing, authoring  # isort: skip
+from bench.cli.app import app
+from bench.errors import BenchError
+
+__all__ = ["analysing", "app", "authoring", "main", "running"]
+
+
+def main() -> None:
+    """Entry point: mistakes become one message and exit status 2."""
+    try:
+        app()
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        sys.exit(2)

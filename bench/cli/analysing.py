@@ -1,0 +1,170 @@
+"""Commands that read a run's records and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench import completing
+from bench.cli.app import RunArgument, app, print_table, short
+from bench.errors import BenchError
+
+
+@app.command()
+def table(
+    run: RunArgument,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ARM",
+            help="Arm to hold the others against. Default: sft, if it is there.",
+            autocompletion=completing.arms,
+        ),
+    ] = None,
+    margin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MEASURE=NUMBER",
+            help="Also test which arms are equivalent to that arm, to within NUMBER in the measure's unit; repeatable.",
+        ),
+    ] = None,
+    between: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ARM", help="Win rates between these arms; repeatable. Default: all, or 12 at most."),
+    ] = None,
+    ablation: Annotated[
+        str | None,
+        typer.Option(metavar="ARM", help="Arm that others change one setting of. Default: ppo_max, if it is there."),
+    ] = None,
+) -> None:
+    """Print a run's table, paired differences, ablations and win rates; write them, and costs, beside the records."""
+    from bench.analysis.ablation import DEFAULT, ablations, write_ablations
+    from bench.analysis.comparisons import contestants
+    from bench.analysis.cost import write_costs
+    from bench.analysis.equivalence import equivalences, parse_margins, write_equivalences
+    from bench.analysis.loading import load_run
+    from bench.analysis.paired import write_paired
+    from bench.analysis.winrate_tables import render_win_rates, write_win_rates
+
+    frames = load_run(run)
+    margins = parse_margins(margin or ())
+    contestants(frames, between or ())  # a mistake is told before anything is printed
+    if margins:
+        equivalences(frames, against or "sft", margins)
+    if ablation and ablations(frames, ablation).empty:
+        raise BenchError(f"--ablation: no arm differs from {ablation!r} in one hyper-parameter alone")
+    arms = set(frames.records["arm"])
+    files = [*print_table(frames), *write_costs(frames, run / "tables")]
+    if against or "sft" in arms:
+        files += write_paired(frames, against or "sft", run / "tables")
+    if margins:
+        files += write_equivalences(frames, against or "sft", margins, run / "tables")
+    if ablation or DEFAULT in arms:
+        files += write_ablations(frames, ablation or DEFAULT, run / "tables")
+    render_win_rates(frames, arms=between or ())
+    for file in [*files, *write_win_rates(frames, run / "tables", between or ())]:
+        print(f"wrote {short(file)}")
+
+
+@app.command()
+def claims(
+    run: RunArgument,
+    file: Annotated[
+        Path | None,
+        typer.Option("--claims", metavar="FILE", help="Claims to test. Default: those that the run began with."),
+    ] = None,
+    show: Annotated[
+        list[int] | None, typer.Option(metavar="ID", help="Print all that is behind this claim; repeatable.")
+    ] = None,
+) -> None:
+    """Print the verdict on every claim that a run tests, with effect and interval, and write the table.
+
+    A run keeps its claims as they stood when it began: what is changed later is no prediction any more.
+    """
+    from bench.analysis.claims.table import judged, print_details, render_claims, write_claims
+    from bench.analysis.loading import load_run
+
+    frames = load_run(run)
+    found = judged(frames, file)
+    if show:
+        print_details(found, show)
+        return
+    render_claims(found, frames)
+    for written in write_claims(found, frames, run / "tables"):
+        print(f"wrote {short(written)}")
+
+
+@app.command()
+def plot(
+    run: RunArgument,
+    arms: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ARM",
+            help="Draw these arms; repeatable. Default: all, or ten that differ.",
+            autocompletion=completing.arms,
+        ),
+    ] = None,
+) -> None:
+    """Draw a run's plots as PNG and SVG files beside the records."""
+    from bench.analysis.loading import load_run
+    from bench.analysis.plots import draw_all
+
+    for file in draw_all(load_run(run), run / "plots", arms):
+        print(f"drew {short(file)}")
+
+
+@app.command()
+def report(run: RunArgument) -> None:
+    """Write a run's summary, tables, plots and samples as one HTML page beside the records.
+
+    The page needs no network and no other file: it can be sent or archived as it is.
+    """
+    from bench.analysis.claims import verdicts
+    from bench.analysis.loading import load_run
+    from bench.analysis.report import write_report
+
+    frames = load_run(run)
+    print(f"wrote {short(write_report(frames, run / 'report.html', verdicts(frames)))}")
+
+
+@app.command()
+def diff(
+    first: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A folder of records: before.", autocompletion=completing.runs)
+    ],
+    second: Annotated[Path, typer.Argument(metavar="RUN", help="Another one: after.", autocompletion=completing.runs)],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also write the table there, with all that was tested as CSV.")
+    ] = None,
+) -> None:
+    """Say what moved between two runs beyond noise, and which settings, versions and commits were changed.
+
+    Cells are matched by task, model, arm and seed. Exit status 0, whatever has moved.
+    """
+    from bench.analysis.diff import write_diff
+    from bench.analysis.loading import load_run
+
+    for file in write_diff(load_run(first), load_run(second), out):
+        print(f"wrote {short(file)}")
+
+
+@app.command()
+def pack(
+    run: RunArgument,
+    texts: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Keep the texts of the first 16 prompts, of so many seeds.")
+    ] = 1,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the folder `cells` where it is.")] = False,
+) -> None:
+    """Turn a run's folder of cells into a few small files that can be committed.
+
+    Tables, plots and `bench run` take a packed run as it is; new cells lie beside it until it is packed again. Dropped
+    are most texts, the probes (their reliability diagram stays), and digits beyond single precision.
+    """
+    from bench.analysis.packing import pack as pack_run
+
+    for file in pack_run(run, texts, keep):
+        print(f"wrote {short(file)} ({file.stat().st_size / 1e6:.2f} MB)")

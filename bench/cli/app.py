@@ -1,0 +1,58 @@
+"""The application that commands are added to, and the arguments that several of them take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench import completing
+
+if TYPE_CHECKING:
+    from bench.analysis.loading import RunFrames
+
+app = typer.Typer(
+    help="Alignment methods side by side: which method, at what price?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+RunArgument = Annotated[
+    Path,
+    typer.Argument(metavar="RUN", help="A folder of records, e.g. results/quickstart.", autocompletion=completing.runs),
+]
+MatrixArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MATRIX",
+        help="A matrix file (YAML) or a built-in one, e.g. quickstart.",
+        autocompletion=completing.matrices,
+    ),
+]
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugin",
+        metavar="FILE",
+        help="A Python file, or a folder of them, with methods, tasks, judges or measures; repeatable.",
+    ),
+]
+StoreFolder = Annotated[
+    Path | None,
+    typer.Option("--store", metavar="DIR", help="Folder for artifacts. Default: $BENCH_STORE or results/.store."),
+]
+
+
+def print_table(frames: RunFrames) -> list[Path]:
+    from bench.analysis.tables import render_terminal, write_tables
+
+    render_terminal(frames)
+    return write_tables(frames, frames.directory / "tables")
+
+
+def short(path: Path) -> Path:
+    """A path as people read it: from the working folder where it lies in it."""
+    path = path.absolute()
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
