@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bench.contracts import Field
-from bench.errors import BenchError
 from bench.method import Method
 from bench.search_space import Choice, Range, SearchSpace
 
@@ -102,10 +101,6 @@ class RewardGradient(Method):
         if self.rollout == "free":
             return workbench.prompts
         if self.teacher == "demonstrations":
-            if not len(workbench.demonstrations):
-                raise BenchError(
-                    f"task {workbench.task.name} has no demonstrations to force: set teacher to 'reference'"
-                )
             return workbench.demonstrations.select_columns(["prompt", "completion"])
         prompts = workbench.prompts.shuffle(seed=workbench.seed)
         prompts = prompts.select(range(min(len(prompts), self.steps * self.batch_size)))

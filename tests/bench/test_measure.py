@@ -201,7 +201,9 @@ def test_a_measure_that_has_the_name_of_a_method_s_figure_ends_the_cell(folder: 
     settings = matrix(tmp_path / "goods.py", methods=["tell"])
     assert bench.run(settings, out=tmp_path / "out", store=folder / "store").counts == {"failed": 1}
     record = json.loads(next((tmp_path / "out").glob("cells/*/record.json")).read_text())
-    assert record["reason"] == "measure goods: the method 'tell' reports a figure of that name; rename either"
+    assert (
+        record["reason"] == "evaluation: measure goods: the method 'tell' reports a figure of that name; rename either"
+    )
 
 
 SIZES = """

@@ -113,9 +113,18 @@ PAIRS = {"prompt": ["the film"] * 4, "chosen": [" good"] * 4, "rejected": [" bad
 @pytest.mark.parametrize("refreshes", [1, 2])
 def test_the_reward_model_is_refreshed_at_an_equal_number_of_labels(tmp_path, refreshes):
     here = place(tmp_path, task=Judged(), load_preferences=lambda: Dataset.from_dict(PAIRS))
-    quick(OnlineLabels, labels=12, refreshes=refreshes).train(here)
+    refreshed = []
+
+    class Watched(OnlineLabels):
+        def _fit(self, workbench, reward, pairs):
+            super()._fit(workbench, reward, pairs)
+            refreshed.append(reward.module)
+
+    quick(Watched, labels=12, refreshes=refreshes).train(here)
     assert here.cost.gold_labels == 12
-    assert not same(here.reward_model.module, reward_module())
+    assert len(refreshed) == refreshes
+    assert not same(refreshed[-1], reward_module())
+    assert same(here.reward_model.module, reward_module())  # the shared one stays as it is
     assert here.cost.reward_model_calls == 16
 
 

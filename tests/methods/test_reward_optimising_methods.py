@@ -161,7 +161,7 @@ def test_a_teacher_forced_policy_reads_the_demonstrations_and_there_have_to_be_s
     assert not same(policies[0], sft())
     others = {**DEMONSTRATIONS, "completion": [" bad", " a bad plot"]}
     assert not same(policies[0], forcing.train(place(others)).model)
-    with pytest.raises(BenchError, match="no demonstrations"):
+    with pytest.raises(BenchError, match="demonstrations is empty"):
         forcing.train(place({"prompt": [], "completion": []}))
 
 
