@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench import Field, Method, Policy, Range, SearchSpace, Workbench
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class NewMethod(Method):
@@ -17,43 +20,28 @@ class NewMethod(Method):
     # what `bench tune` may try
     search_space: ClassVar[SearchSpace] = {"learning_rate": Range(1e-4, 1e-2, log=True)}
 
-    steps: int = Field(20, ge=1, description="optimiser steps")
     samples: int = Field(256, ge=2, description="completions drawn from π0, of which the better half is learned")
+    epochs: float = Field(3, gt=0, description="passes over the better half")
     batch_size: int = Field(32, ge=1, description="completions per step")
-    learning_rate: float = Field(1e-3, gt=0, le=1, description="of Adam")
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="peak learning rate (AdamW, linear decay)")
 
     def train(self, workbench: Workbench) -> Policy:
-        """Draw samples of π0, score them, and fit the better half."""
-        import torch
-
-        from bench.encoding import encode_pairs
-        from bench.padding import pad_right
-
-        model = workbench.sft_model()
-        policy = workbench.policy(model)
-        generator = torch.Generator().manual_seed(workbench.seed)  # all randomness comes from the workbench's seed
+        """Draw samples of π0, score them, and fit the better half. All randomness comes from the workbench's seed."""
+        from datasets import Dataset
 
         known = workbench.prompts["prompt"]
-        drawn = policy.sample([known[i % len(known)] for i in range(self.samples)], workbench.seed)
-        workbench.cost.tokens_sampled += sum(map(len, drawn.completion_ids))
-        scores = torch.tensor(workbench.reward_model(drawn.prompts, drawn.completions))
-        best = drawn.select(scores.topk(len(scores) // 2).indices.tolist())
-        texts = encode_pairs(workbench.tokenizer, best.prompts, best.completions)
+        prompts = [known[i % len(known)] for i in range(self.samples)]
+        drawn = workbench.sample(workbench.policy(workbench.reference), prompts, workbench.seed)
+        scores = workbench.reward_model(drawn.prompts, drawn.completions)
+        best = drawn.select(sorted(range(len(scores)), key=scores.__getitem__)[len(scores) // 2 :])
+        rows = Dataset.from_dict({"prompt": best.prompts, "completion": best.completions})
+        model = workbench.sft_model()
 
-        optimiser = torch.optim.Adam(model.parameters(), lr=self.learning_rate)
-        for step in range(1, self.steps + 1):
-            chosen = torch.randint(len(texts), (self.batch_size,), generator=generator).tolist()
-            ids, mask = pad_right([[*texts[i][0], *texts[i][1]] for i in chosen], model.config.pad_token_id)
-            heads = torch.tensor([len(texts[i][0]) for i in chosen])
-            # the mask tells padding from text, never its id: padding may be EOS; −100 is what the loss passes over
-            is_completion = mask.bool() & (torch.arange(ids.shape[1]) >= heads[:, None])
-            labels = ids.masked_fill(~is_completion, -100)
-            inputs = {"input_ids": ids, "attention_mask": mask, "labels": labels}
-            loss = model(**{name: each.to(workbench.device) for name, each in inputs.items()}).loss
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            workbench.cost.tokens_trained += int(mask.sum())
-            workbench.log(step, loss=loss.item())
-            workbench.progress(step, self.steps)
-        return policy
+        def loss(batch: dict[str, list[Any]], step: int) -> Tensor:
+            logprobs, mask = workbench.logprobs(model, batch["prompt"], batch["completion"])
+            return -logprobs.sum() / mask.sum()
+
+        workbench.fit(
+            model, rows, loss, epochs=self.epochs, batch_size=self.batch_size, learning_rate=self.learning_rate
+        )
+        return workbench.policy(model)

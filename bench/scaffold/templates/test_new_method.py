@@ -7,7 +7,7 @@ from bench.checking import method_checks
 from bench.checking.trial import Trial
 
 
-@pytest.mark.parametrize("check", method_checks(NewMethod(steps=5, samples=32)))
+@pytest.mark.parametrize("check", method_checks(NewMethod(epochs=1, samples=64)))
 def test_the_contract_is_kept(check):
     check()
 
