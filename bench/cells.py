@@ -169,13 +169,19 @@ class Matrix:
             "stages": settings(self.stages),
             "evaluation": settings(self.evaluation),
             "plugins": [str(file) for file in self.plugins],
-        } | ({} if self.claims is None else {"claims": str(self.claims)})
+        } | ({} if self.claims is None else {"claims": _file_name(self.claims)})
 
 
 def slug(label: str) -> str:
     """`label` as part of a file name; long or exotic ones are told apart by a digest."""
     clean = re.sub(r"[^A-Za-z0-9.-]+", "_", label).strip("_.-")
     return clean if 0 < len(clean) <= 60 else f"{clean[:50]}_{_digest(label)}".lstrip("_")
+
+
+def _file_name(claims: Path) -> str:
+    """As a matrix names them: the bench's own by their name, wherever it is installed."""
+    own = Path(__file__).with_name("claims")
+    return claims.stem if claims.parent == own else str(claims)
 
 
 def _digest(value: object) -> str:

@@ -227,7 +227,10 @@ plugins: garden.py
 def test_claims_are_a_file_or_a_built_in_one(read: Read, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("[]")
     assert read(MINIMAL + "claims: mine.yaml\n").claims == tmp_path / "mine.yaml"
-    assert read(MINIMAL + "claims: documents\n").claims.name == "documents.yaml"  # type: ignore[union-attr]
+    built_in = read(MINIMAL + "claims: documents\n")
+    assert built_in.claims.name == "documents.yaml"  # type: ignore[union-attr]
+    assert built_in.description()["claims"] == "documents"
+    assert parse_matrix(built_in.description()).claims == built_in.claims
     assert "'documents'" in refusal(lambda: read(MINIMAL + "claims: documets\n"))
 
 
