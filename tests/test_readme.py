@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -91,16 +90,12 @@ def test_the_python_shown_runs(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_method_and_the_measure_shown_run_as_plugins(tmp_path):
-    (tmp_path / "mine").mkdir()
-    for cls in ("HalfWay", "Wordy"):
-        text = next(text for text in blocks("python") if f"class {cls}" in text)
-        (tmp_path / "mine" / f"{cls.lower()}.py").write_text(text)
+def test_the_method_shown_runs_as_a_plugin(tmp_path):
+    (tmp_path / "half_way.py").write_text(next(text for text in blocks("python") if "class HalfWay" in text))
     (tmp_path / "m.yaml").write_text("tasks: strings\nmethods: [sft, half_way]\nseeds: 1\n")
-    result = bench("run", "m.yaml", "--plugin", "mine", cwd=tmp_path, BENCH_STORE=str(tmp_path / "store"))
+    result = bench("run", "m.yaml", "--plugin", "half_way.py", cwd=tmp_path, BENCH_STORE=str(tmp_path / "store"))
     assert result.returncode == 0, result.stderr
     assert "half_way" in result.stdout
-    assert "wordy" in result.stdout
 
 
 @pytest.mark.slow
@@ -118,30 +113,3 @@ def test_the_quickstart_shows_what_the_readme_says_it_shows(tmp_path):
     assert mean.loc["reward_gradient without KL", "proxy"] > mean.loc["sft", "proxy"] + 0.5
     assert mean.loc["reward_gradient without KL", "gold"] < -0.9
     assert mean.loc["ppo", "kl"] < 10 < mean.loc["reward_gradient without KL", "kl"]
-
-
-@pytest.mark.slow
-def test_installed_as_a_wheel_it_works_from_another_folder(tmp_path):
-    source, wheel, site, elsewhere = (tmp_path / name for name in ("source", "wheel", "site", "elsewhere"))
-    elsewhere.mkdir()
-    for name in ("bench", "methods", "tasks"):
-        shutil.copytree(ROOT / name, source / name)
-    for name in ("pyproject.toml", "README.md"):
-        shutil.copy(ROOT / name, source)
-    pip = [sys.executable, "-m", "pip", "-q"]
-    subprocess.run([*pip, "wheel", "--no-deps", "-w", wheel, source], check=True, capture_output=True)
-    (file,) = wheel.glob("alignment_bench-*.whl")
-    subprocess.run([*pip, "install", "--no-deps", "--target", site, file], check=True, capture_output=True)
-    where = subprocess.run(
-        [sys.executable, "-c", "import bench, methods, tasks; print(bench.__file__, methods.__file__, tasks.__file__)"],
-        cwd=elsewhere,
-        env=os.environ | {"PYTHONPATH": str(site)},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
-    assert all(path.startswith(str(site)) for path in where)
-    (elsewhere / "m.yaml").write_text("tasks: strings\nmethods: [sft, ppo]\nseeds: 1\n")
-    result = bench("run", "m.yaml", cwd=elsewhere, PYTHONPATH=str(site))
-    assert result.returncode == 0, result.stderr
-    assert (elsewhere / "results" / "m" / "cells").is_dir()
