@@ -208,7 +208,10 @@ def _tokens_to(quantities: Quantities, cell: str, argument: str) -> float:
     updates = _updates_to(quantities, cell, argument)
     if read.empty or np.isnan(updates):
         return np.nan
-    return float(np.interp(updates, [0, *read["step"]], [0, *read["value"]]))
+    settings = quantities.record(cell)["hyperparameters"]
+    # trainers log tokens trained on; a method that samples batches trains on each as often as it has epochs
+    passes = settings.get("epochs", 1) if "rollouts" in settings else 1
+    return float(np.interp(updates, [0, *read["step"]], [0, *read["value"]]) / passes)
 
 
 def _labels_to(quantities: Quantities, cell: str, argument: str) -> float:
@@ -216,7 +219,7 @@ def _labels_to(quantities: Quantities, cell: str, argument: str) -> float:
     if gold.empty:
         return np.nan
     settings = record["hyperparameters"]
-    if settings.get("reward") != "gold":
+    if settings.get("reward") != "gold" or "rollouts" not in settings:
         return float(record["cost_gold_labels"])  # all of them before training starts
     asked = settings["steps"] * settings["rollouts"]
     return float(asked * _updates_to(quantities, cell, argument) / gold.index.max())
@@ -281,7 +284,7 @@ DERIVED: dict[str, str] = {
     "fluctuation": "mean absolute change of gold from one point of the curve to the next",
     "early_fluctuation": "the same in the first half of training",
     "updates_to": "updates until gold first reaches the target; all updates if never",
-    "tokens_to": "tokens read or sampled until then",
+    "tokens_to": "tokens sampled until then, each counted once however often it is trained on",
     "labels_to": "gold labels asked for until then; all of them where they are asked for beforehand",
     "updates_to_collapse": f"share of training until gold first lies {COLLAPSE} below its start; 1 if never",
     "step_kl": "mean KL(π_old ‖ π) after an update, per token, over training",

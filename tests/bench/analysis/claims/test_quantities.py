@@ -46,6 +46,9 @@ def test_what_a_curve_tells():
 def test_tokens_and_labels_until_the_target():
     read = log(num_tokens={10: 100.0, 20: 200.0, 40: 400.0})
     assert one("tokens_to:0.4", training=read) == pytest.approx(150)
+    again = made_run({"a": {"gold": 0.5}}, {"a": CURVE}, read)
+    again.records["hyperparameters"] = [{"rollouts": 8, "epochs": 4}]
+    assert Quantities(again).of("tokens_to:0.4")["a-0"] == pytest.approx(150 / 4)
     asks = {"hyperparameters": {"reward": "gold", "steps": 10, "rollouts": 8}, "cost_gold_labels": 2080}
     run = made_run({"a": {"gold": 0.5}}, {"a": CURVE})
     for column, value in asks.items():
