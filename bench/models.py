@@ -21,6 +21,7 @@ from transformers import (
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from bench.encoding import PLAIN_CHAT_TEMPLATE
+from bench.gelu import quicken
 from bench.settings import TinyModel
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def tiny_model(settings: TinyModel, tokenizer: PreTrainedTokenizerBase, seed: in
         n_layer=settings.layers,
         n_head=settings.heads,
         initializer_range=settings.initializer_range,
-        activation_function="gelu_pytorch_tanh",  # gelu_new's values, from one fused kernel
+        activation_function="gelu_pytorch_tanh",
         resid_pdrop=0.0,
         embd_pdrop=0.0,
         attn_pdrop=0.0,
@@ -86,7 +87,9 @@ def tiny_model(settings: TinyModel, tokenizer: PreTrainedTokenizerBase, seed: in
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return GPT2LMHeadModel(config)
+        model = GPT2LMHeadModel(config)
+    quicken(model)
+    return model
 
 
 def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
@@ -200,4 +203,5 @@ def _prepare(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None) 
     for name in ("attention_dropout", "attn_pdrop", "dropout"):
         if getattr(model.config, name, None):
             setattr(model.config, name, 0.0)
+    quicken(model)
     return model

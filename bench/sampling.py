@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-@torch.no_grad()
 def generate(
     model: PreTrainedModel,
     input_ids: Tensor,
@@ -37,6 +36,14 @@ def generate(
         sampled tokens under the tempered model (batch, new; nats; 0 where the mask is 0). `new` is the length of the
         longest completion.
     """
+    with torch.inference_mode():
+        tokens, mask, logprobs = _generate(model, input_ids, attention_mask, max_new_tokens, temperature)
+    return tokens.clone(), mask.clone(), logprobs.clone()  # autograd may keep copies, not what inference made
+
+
+def _generate(
+    model: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor, max_new_tokens: int, temperature: float
+) -> tuple[Tensor, Tensor, Tensor]:
     eos, pad = model.config.eos_token_id, model.config.pad_token_id
     was_training = model.training
     model.eval()

@@ -1,10 +1,12 @@
 """Every command and every block of code in the README does what it says."""
 
+import csv
 import json
 import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,19 @@ def test_the_table_shown_is_the_reference_results():
     reference = rows((ROOT / "results" / "reference" / "quickstart" / "tables" / "table.md").read_text())
     columns = [reference[0].index(name) for name in shown[0]]
     assert shown[: len(reference)] == [[row[i] for i in columns] for row in reference]
+
+
+def test_the_claims_shown_are_those_of_the_reference_results():
+    with (ROOT / "results" / "reference" / "documents" / "tables" / "claims.csv").open(encoding="utf-8") as file:
+        known = {row["id"]: row for row in csv.DictReader(file)}
+    shown = [row for row in rows(README[README.index("## Claims") :]) if row[0].isdigit()]
+    assert len(shown) == 10
+    for number, says, verdict, effect, seeds in shown:
+        claim = known[number]
+        assert (says, verdict.strip("*"), seeds) == (claim["says"], claim["verdict"], claim["seeds"])
+        assert claim["effect"].startswith(effect)
+    count = Counter(row["verdict"] for row in known.values())
+    assert all(f"{number} {verdict}" in README for verdict, number in count.items())
 
 
 @pytest.mark.slow

@@ -144,13 +144,20 @@ def pending_note(run: RunFrames) -> list[str]:
 def interval_text(interval: Interval, seeds: int) -> str:
     """``0.94 ± 0.05``: the half-width to one digit (two where the first is 1), the mean to the same place.
 
-    Without an interval three digits of the mean; ``(n=2)`` behind it where not all `seeds` have the measure.
+    Very small numbers as ``(1.86 ± 0.13)e-7``. Without an interval three digits of the mean; ``(n=2)`` behind it where
+    not all `seeds` have the measure.
     """
     few = "" if interval.n == seeds else f" (n={interval.n})"
     if not math.isfinite(interval.half) or interval.half <= 1e-9 * abs(interval.mean):
         return f"{interval.mean:.3g}{few}" if abs(interval.mean) < 1000 else f"{interval.mean:.0f}{few}"
     exponent = math.floor(math.log10(interval.half))
     places = (1 if interval.half / 10**exponent < 2 else 0) - exponent
+    size = max(abs(interval.mean), interval.half)
+    if size < 1e-5:
+        power = math.floor(math.log10(size))
+        digits = max(places + power, 0)
+        mean, half = (x / 10**power for x in (interval.mean, interval.half))
+        return f"({round(mean, digits) + 0.0:.{digits}f} ± {half:.{digits}f})e{power}{few}"
     digits = max(places, 0)
     # + 0.0 turns a rounded −0.0 into 0.0
     return f"{round(interval.mean, places) + 0.0:.{digits}f} ± {round(interval.half, places):.{digits}f}{few}"

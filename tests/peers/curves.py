@@ -21,8 +21,8 @@ import torch
 from common import OURS, RESULTS, SCRIPTS, TRL, Job
 
 import bench
+from bench.analysis.layout import markdown
 from bench.analysis.statistics import mean_interval, paired_difference
-from bench.analysis.tables import markdown
 from bench.contracts import Task
 from bench.matrix import Matrix, parse_matrix
 from bench.measures.divergence import sequence_scores

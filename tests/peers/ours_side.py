@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from common import Pacer, finish, load_classifier, load_policy, load_prompts, load_tokenizer, read_job
+from common import Pacer, finish, load_prompts, load_tokenizer, read_job
 from datasets import Dataset
 
+from bench.models import load_classifier, load_model
 from bench.reward import RewardModel
 from methods.policy_gradient.config import PolicyGradientConfig
 from methods.policy_gradient.trainer import PolicyGradientTrainer
@@ -15,10 +16,10 @@ def main() -> None:
     job = read_job()
     tokenizer = load_tokenizer(job)
     updates = job.epochs * job.minibatches
-    policy = load_policy(job, tokenizer)
+    policy = load_model(job.policy, tokenizer)
     trainer = PolicyGradientTrainer(
         model=policy,
-        reward=RewardModel(load_classifier(job, tokenizer), tokenizer),
+        reward=RewardModel(load_classifier(job.reward_model, tokenizer), tokenizer),
         args=PolicyGradientConfig(
             output_dir=job.out,
             seed=job.seed,
@@ -51,8 +52,8 @@ def main() -> None:
         ),
         train_dataset=Dataset.from_dict({"prompt": load_prompts(job)}),
         processing_class=tokenizer,
-        ref_model=load_policy(job, tokenizer),
-        critic=load_classifier(job, tokenizer),
+        ref_model=load_model(job.policy, tokenizer),
+        critic=load_classifier(job.reward_model, tokenizer),
         callbacks=[Pacer(updates)] if job.paced else [],
     )
     trainer.train()

@@ -25,7 +25,7 @@ from common import OURS, RESULTS, TRL, Job, versions
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import GPT2Config, GPT2ForSequenceClassification, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from bench.analysis.tables import markdown
+from bench.analysis.layout import markdown
 
 PROMPT, COMPLETION, WORDS, HEADS = 6, 28, 64, 4
 SIZES = {"108k": {"n_layer": 2, "n_embd": 64, "rounds": 16}, "0.8M": {"n_layer": 4, "n_embd": 128, "rounds": 8}}
