@@ -12,13 +12,16 @@ from bench.measures import MEASURES, MeasureInfo
 
 FEWEST_SEEDS = 3
 NOTE = (
-    "Bold (* on the terminal): the best of its column, with all arms whose difference to it, paired by seed, has a "
-    "95 % interval (not adjusted) that includes 0; none where those are more than half of the arms."
+    "Bold (* on the terminal): the best of its column, with all arms that no 95 % interval (of differences paired by "
+    "seed, not adjusted) tells from it, and that one tells from an arm it beats; none where that is more than half of "
+    "the arms."
 )
 
 
 def best_arms(cells: pd.DataFrame, measure: str, measures: Mapping[str, MeasureInfo] = MEASURES) -> list[str]:
     """The arm with the best mean of `measure`, and those that cannot be told from it: [] if more than half of them.
+
+    What is so noisy that it cannot be told from an arm that the leader beats either, is left out.
 
     `cells`: of one task and model; `measures`: a run's, which say where the best is. Only cells with status ok, and
     only arms with at least three seeds, count. Where values are to be near zero, their sizes are compared. [] also for
@@ -34,7 +37,13 @@ def best_arms(cells: pd.DataFrame, measure: str, measures: Mapping[str, MeasureI
         return []
     good = values if better == "higher" else -values if better == "lower" else -values.abs()
     table = good.to_numpy(float)
-    gaps = mean_intervals(list(table - table[np.nanmean(table, axis=1).argmax()]))
+    leader = table[np.nanmean(table, axis=1).argmax()]
     # written so that an interval that does not exist separates nothing
-    level = [str(arm) for arm, gap in zip(good.index, gaps, strict=True) if not gap.high < 0]
-    return level if len(level) <= len(good) / 2 else []
+    level = np.array([not gap.high < 0 for gap in mean_intervals(list(table - leader))])
+    beaten = table[~level]
+    marked = [
+        str(arm)
+        for arm, own in zip(good.index[level], table[level], strict=True)
+        if any(gap.low > 0 for gap in mean_intervals(list(own - beaten)))
+    ]
+    return marked if len(marked) <= len(good) / 2 else []

@@ -33,6 +33,11 @@ def test_what_cannot_be_told_from_the_leader_is_marked_too_unless_that_is_more_t
     assert best_arms(level[level["arm"] != "d"], "gold") == []
 
 
+def test_an_arm_that_is_merely_noisy_is_not_marked():
+    noisy = cells(a=[1.0, 1.1, 1.2], b=[0.5, 0.61, 0.7], c=[-50.0, 1.1, 40.0])
+    assert best_arms(noisy, "gold") == ["a"]
+
+
 @pytest.mark.parametrize("measure, best", [("perplexity_reference", "low"), ("ece_debiased", "near"), ("kl", None)])
 def test_the_direction_is_the_measures_own(measure, best):
     found = best_arms(cells(measure, low=[-3.0, -3.1, -3.2], near=[-0.1, 0.1, 0.0], high=[2.0, 2.1, 2.2]), measure)
