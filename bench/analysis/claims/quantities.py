@@ -25,6 +25,7 @@ from bench.measures.reward import standardise_by
 COLLAPSE = 0.2
 """How far gold must lie below π0's to be called a collapse."""
 RANGE = re.compile(r"range\((.+)\)")
+_NOTHING = pd.DataFrame({"step": [], "value": []}, dtype=float)
 
 
 class Quantities:
@@ -34,6 +35,8 @@ class Quantities:
         self.run = run
         self.records = run.records.set_index("cell", drop=False)
         self._known: dict[str, pd.Series[float]] = {}
+        self._paths: dict[tuple[str, str], pd.DataFrame] = {}
+        self._along: dict[tuple[str, str], pd.Series[float]] = {}
 
     def of(self, measure: str) -> pd.Series[float]:
         """`measure` of every cell, by the cell's id; NaN where a cell does not have it.
@@ -45,6 +48,14 @@ class Quantities:
             self._known[measure] = self._compute(measure)
         return self._known[measure]
 
+    def cells(self, task: str, arm: str) -> pd.DataFrame:
+        """The records of an arm on a task."""
+        return self._arms.get((task, arm), self.records.iloc[:0])
+
+    def ended(self, task: str, arm: str) -> pd.DataFrame:
+        """Those that ended well or diverged."""
+        return self._ended.get((task, arm), self.records.iloc[:0])
+
     def is_share(self, measure: str) -> bool:
         """Is it 0 or 1 in every cell?"""
         return measure == "collapsed"
@@ -54,6 +65,11 @@ class Quantities:
 
         `compute` is the share of its training's seconds. Empty where the cell has no curve.
         """
+        if (cell, measure) not in self._paths:
+            self._paths[cell, measure] = self._path(cell, measure)
+        return self._paths[cell, measure]
+
+    def _path(self, cell: str, measure: str) -> pd.DataFrame:
         curve = self._curves.get(cell)
         if curve is None or measure not in {*curve, "gap"}:
             return pd.DataFrame(columns=["kl", "proxy", "compute", "value"])
@@ -77,20 +93,29 @@ class Quantities:
 
     def log(self, cell: str, name: str) -> pd.DataFrame:
         """What a cell's training log says under `name`: columns `step`, `value`."""
-        return self._logs.get((cell, name), pd.DataFrame({"step": [], "value": []}, dtype=float))
+        return self._logs.get((cell, name), _NOTHING)
 
     def curve(self, cell: str, measure: str) -> pd.Series[float]:
         """A measure along a cell's training, by step."""
-        curve = self._curves.get(cell)
-        if curve is None or measure not in curve:
-            return pd.Series(dtype=float)
-        return curve.set_index("step")[measure].dropna()
+        if (cell, measure) not in self._along:
+            curve = self._curves.get(cell, _NOTHING)
+            known = curve.set_index("step").get(measure, pd.Series(dtype=float))
+            self._along[cell, measure] = known.dropna()
+        return self._along[cell, measure]
 
     def record(self, cell: str) -> Mapping[str, Any]:
         """A cell's row of the run's records."""
         return self._records[cell]
 
     # -- behind them --------------------------------------------------------------------------------------
+
+    @cached_property
+    def _arms(self) -> Mapping[tuple[str, str], pd.DataFrame]:
+        return {(str(t), str(a)): own for (t, a), own in self.records.groupby(["task", "arm"], sort=False)}
+
+    @cached_property
+    def _ended(self) -> Mapping[tuple[str, str], pd.DataFrame]:
+        return {arm: own[own["status"].isin(["ok", "diverged"])] for arm, own in self._arms.items()}
 
     @cached_property
     def _records(self) -> Mapping[str, Mapping[str, Any]]:
