@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -51,7 +52,7 @@ class Sheet:
         """The columns' names, an arrow staying with its word."""
         return [re.sub(r" (?=[↑↓→0])", "\N{NO-BREAK SPACE}", str(name)) for name in self.frame]
 
-    @property
+    @cached_property
     def numeric(self) -> list[bool]:
         """For each column: is it of numbers, to be sorted as such?"""
         return [_is_numeric(self.frame[name]) for name in self.frame]

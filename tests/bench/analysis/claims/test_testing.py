@@ -179,9 +179,9 @@ def test_prediction_tells_a_signal_of_the_coming_fall_from_one_that_says_nothing
 
 
 def test_the_area_under_the_roc_curve_counts_pairs_in_the_right_order_and_ties_half():
-    event = pd.Series([1.0, 1, 0, 0])
-    assert area_under_roc(pd.Series([3.0, 1, 1, 0]), event) == (1 + 1 + 0.5 + 1) / 4
-    assert math.isnan(area_under_roc(pd.Series([1.0, 2.0]), pd.Series([0.0, 0.0])))
+    event = np.array([1.0, 1, 0, 0])
+    assert area_under_roc(np.array([3.0, 1, 1, 0]), event) == (1 + 1 + 0.5 + 1) / 4
+    assert math.isnan(area_under_roc(np.array([1.0, 2.0]), np.array([0.0, 0.0])))
 
 
 def test_a_world_of_another_name_has_its_own_cells():
