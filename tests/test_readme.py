@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 
 from bench.analysis.claims.reading import load_claims
+from bench.analysis.loading import load_run
+from bench.analysis.statistics import mean_interval
+from bench.analysis.tables import interval_text
 from bench.matrix import load_matrix
 
 ROOT = Path(__file__).parents[1]
@@ -94,6 +97,18 @@ def test_the_claims_shown_are_those_of_the_reference_results():
         assert claim["effect"].startswith(effect)
     count = Counter(row["verdict"] for row in known.values())
     assert all(f"{number} {verdict}" in README for verdict, number in count.items())
+
+
+def test_what_the_student_is_told_is_what_the_reference_results_say():
+    records = load_run(ROOT / "results" / "reference" / "documents").records
+    gold = {arm: own["gold"] for arm, own in records[records["task"] == "reviews"].groupby("arm")}
+    fallen = {arm: f"{(values < -0.9).sum()} of {len(values)}" for arm, values in gold.items()}
+    told = " ".join(README[README.index("- **A student") : README.index("| arm |")].split())
+    assert f"in {fallen['reward_gradient β 0']} seeds for the naive" in told
+    assert f"in {fallen['ppo β 0']} for PPO" in told
+    ends = {arm: interval_text(mean_interval(values), len(values)) for arm, values in gold.items()}
+    assert f"(gold {ends['ppo']})" in told and f"({ends['reward_gradient β 0.1']})" in told
+    assert gold["ppo"].min() > 0.5
 
 
 @pytest.mark.slow
