@@ -110,9 +110,9 @@ def _rank(name: str, order: Iterable[str]) -> int:
 def _small(file: Path) -> tuple[str, int, int]:
     """A plot as data URI: the PNG in few colours, which lines and bars have anyway, or the SVG beside it if smaller."""
     with Image.open(file) as image:
-        few = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        few = image.convert("RGB").quantize(COLOURS, Image.Quantize.FASTOCTREE)
     packed = io.BytesIO()
-    few.save(packed, "PNG", optimize=True)
+    few.save(packed, "PNG")
     drawing = file.with_suffix(".svg")
     contents = [("png", packed.getvalue()), *([("svg+xml", drawing.read_bytes())] if drawing.exists() else [])]
     kind, content = min(contents, key=lambda each: len(each[1]))

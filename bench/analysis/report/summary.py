@@ -55,7 +55,7 @@ def _of_claims(verdicts: pd.DataFrame | None) -> Iterator[Point]:
     if len(wrong):
         items = [
             f"Claim {row['id']} ({row['source']}): {_sentence(row['says'])} "
-            f"Found: {_sentence(row['effect'] or 'nothing')}"
+            f"Found: {_sentence('; '.join((row['effect'] or 'nothing').splitlines()))}"
             for row in wrong.to_dict("records")
         ]
         yield Point(f"The contradicted claim{'s' * (len(wrong) > 1)}:", items)

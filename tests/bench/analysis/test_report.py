@@ -191,6 +191,12 @@ def test_verdicts_are_told_in_sentences_contradictions_first(tmp_path, verdicts,
         assert any(sentence in point for point in said), said
 
 
+def test_what_several_tests_of_a_claim_found_is_told_apart(tmp_path):
+    found = claims("contradicted").assign(effect="gold: a − b = 0.1\nkl: a − b = 2")
+    said = points(write_run(tmp_path / "run", seeds=1, probes=0, arms=ARMS[:1]), found)
+    assert any("Found: gold: a − b = 0.1; kl: a − b = 2." in point for point in said), said
+
+
 def test_the_summary_names_the_best_arm_its_price_and_who_is_as_good(tmp_path):
     arms = [ARMS[1], ARMS[4], ("ppo again", *ARMS[4][1:]), ARMS[5]]
     [best, hacked, cells] = points(write_run(tmp_path / "run", seeds=5, probes=0, arms=arms))[1:]
