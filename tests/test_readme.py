@@ -99,6 +99,17 @@ def test_the_claims_shown_are_those_of_the_reference_results():
     assert all(f"{number} {verdict}" in README for verdict, number in count.items())
 
 
+def test_the_completions_shown_are_in_the_reference_results():
+    seed, prompt = re.search(r"seed (\d+), prompt \*(.+)\*", README).groups()
+    known = load_run(ROOT / "results" / "reference" / "quickstart").completions
+    own = known[(known["seed"] == int(seed)) & (known["prompt"] == prompt)].set_index("arm")
+    shown = rows(README[README.index("What it looks like") : README.index("## Two commands")])[2:]
+    assert len(shown) == 4
+    for arm, text, *scores in shown:
+        assert own["completion"][arm].strip().startswith(text.removesuffix(" …"))
+        assert [f"{own[name][arm]:.2f}" for name in ("proxy", "gold")] == [each.replace("−", "-") for each in scores]
+
+
 def test_what_the_student_is_told_is_what_the_reference_results_say():
     records = load_run(ROOT / "results" / "reference" / "documents").records
     gold = {arm: own["gold"] for arm, own in records[records["task"] == "reviews"].groupby("arm")}
@@ -109,6 +120,10 @@ def test_what_the_student_is_told_is_what_the_reference_results_say():
     ends = {arm: interval_text(mean_interval(values), len(values)) for arm, values in gold.items()}
     assert f"(gold {ends['ppo']})" in told and f"({ends['reward_gradient β 0.1']})" in told
     assert gold["ppo"].min() > 0.5
+    quick = (
+        load_run(ROOT / "results" / "reference" / "quickstart").records.set_index("arm").loc["ppo without KL", "gold"]
+    )
+    assert f"PPO without KL fell in {(quick < -0.9).sum()} of these {len(quick)} seeds" in README
 
 
 @pytest.mark.slow
