@@ -102,12 +102,13 @@ def test_the_claims_shown_are_those_of_the_reference_results():
 def test_the_completions_shown_are_in_the_reference_results():
     seed, prompt = re.search(r"seed (\d+), prompt \*(.+)\*", README).groups()
     known = load_run(ROOT / "results" / "reference" / "quickstart").completions
-    own = known[(known["seed"] == int(seed)) & (known["prompt"] == prompt)].set_index("arm")
+    own = known[(known["seed"] == int(seed)) & (known["prompt"] == prompt)]
     shown = rows(README[README.index("What it looks like") : README.index("## Two commands")])[2:]
     assert len(shown) == 4
-    for arm, text, *scores in shown:
-        assert own["completion"][arm].strip().startswith(text.removesuffix(" …"))
-        assert [f"{own[name][arm]:.2f}" for name in ("proxy", "gold")] == [each.replace("−", "-") for each in scores]
+    for arm, text, proxy, gold in shown:
+        of_arm = own[own["arm"] == arm]
+        [row] = of_arm[[each.strip().startswith(text.removesuffix(" …")) for each in of_arm["completion"]]].itertuples()
+        assert (f"{row.proxy:.2f}", f"{row.gold:.2f}") == (proxy.replace("−", "-"), gold.replace("−", "-"))
 
 
 def test_what_the_student_is_told_is_what_the_reference_results_say():
