@@ -559,7 +559,7 @@ def test_no_good_row_left_is_an_error_with_the_counts(tmp_path: Path) -> None:
         ("a.jsonl", b"\nPK\x03\x04\xff\n", "not what its ending says.*row 2: not UTF-8"),
         ("a.jsonl", b"[\n{},\n{}\n]", "a list, not one object per line"),
         ("a.jsonl.gz", b'{"prompt": "p"}', "not what its ending says.*[Nn]ot a gzipped file"),
-        ("a.jsonl.gz", gzip.compress(b'{"prompt": "p"}' * 99)[:-9], "is damaged"),
+        ("a.jsonl.gz", gzip.compress(b'{"prompt": "p"}' * 99, mtime=0)[:-9], "is damaged"),
         ("a.csv", b'prompt,completion\np,c\n"p,c\np,c\n', "line 3: .*quote that is never closed"),
         ("a.csv", b"\xff\xfep\x00\n", "the header, is not UTF-8"),
         ("a.csv", b"prompt,completion\n", "holds no rows"),
