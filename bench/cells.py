@@ -20,6 +20,9 @@ from bench.settings import Evaluation, Stages, TinyModel
 if TYPE_CHECKING:
     from bench.measure import Measure
 
+CLAIMS = Path(__file__).resolve().with_name("claims")
+"""The bench's own files of claims."""
+
 _ONLY = ("task", "model", "arm", "method", "seed")
 
 
@@ -180,8 +183,7 @@ def slug(label: str) -> str:
 
 def _file_name(claims: Path) -> str:
     """As a matrix names them: the bench's own by their name, wherever it is installed."""
-    own = Path(__file__).with_name("claims")
-    return claims.stem if claims.parent == own else str(claims)
+    return claims.stem if claims.parent == CLAIMS else str(claims)
 
 
 def _digest(value: object) -> str:

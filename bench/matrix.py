@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 from pydantic import BaseModel
 
 from bench import plugins as finder
-from bench.cells import Arm, Cell, Matrix, ModelChoice, TaskChoice, slug
+from bench.cells import CLAIMS, Arm, Cell, Matrix, ModelChoice, TaskChoice, slug
 from bench.contracts import Plugin, Task
 from bench.errors import BenchError, nearest
 from bench.method import Method
@@ -285,7 +285,7 @@ def _claims(source: Source, value: Any) -> Path | None:
         return None
     if not isinstance(value, str):
         raise source.error(("claims",), f"{quoted(value)} must be a file of claims, or the name of a built-in one")
-    builtin = {file.stem: file for file in Path(str(resources.files("bench") / "claims")).glob("*.yaml")}
+    builtin = {file.stem: file for file in CLAIMS.glob("*.yaml")}
     path = builtin.get(value, source.path(value))
     if not path.is_file():
         near = nearest(value, [*builtin, *_yaml_names(path.parent)])

@@ -1,4 +1,4 @@
-"""Which arms a table may call the best: those that no seed-paired interval tells from the leader."""
+"""Which arms a table may call the best: the leader, and those that no seed-paired interval tells from it."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ TOKENIZER = word_tokenizer([f"w{i}" for i in range(9)])
 
 def test_samples_can_be_trained_on_and_the_model_after_sampling():
     model = tiny_model(TinyModel(layers=1, width=16, heads=2, context=16), TOKENIZER, seed=0)
-    prompts = torch.randint(3, 12, (4, 3))
     torch.manual_seed(1)
+    prompts = torch.randint(3, 12, (4, 3))
     tokens, mask, logprobs = generate(model, prompts, torch.ones_like(prompts), 5)
     logits = model(torch.cat([prompts, tokens], 1)).logits[:, 2:-1]
     again = logits.log_softmax(-1).gather(-1, tokens.unsqueeze(-1)).squeeze(-1) * mask
@@ -32,6 +32,7 @@ def test_a_llama_is_trained_after_it_was_sampled_from(tmp_path):
     }
     LlamaForCausalLM(LlamaConfig(**shape, **heads, max_position_embeddings=6)).save_pretrained(tmp_path)
     model = load_model(tmp_path, TOKENIZER)
+    torch.manual_seed(1)
     prompts = torch.randint(3, 12, (4, 5))
     tokens, _, _ = generate(model, prompts, torch.ones_like(prompts), 6)  # its positions are stretched meanwhile
     model(torch.cat([prompts, tokens], 1)).logits.sum().backward()

@@ -14,15 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import torch
-from transformers import (
-    AutoModelForCausalLM,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    GenerationConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    TrainerCallback,
-)
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parents[1] / "results" / "reference" / "peers"
@@ -101,20 +93,6 @@ def load_prompts(job: Job) -> list[str]:
 def load_tokenizer(job: Job) -> PreTrainedTokenizerBase:
     """The tokenizer, padding on the left."""
     return AutoTokenizer.from_pretrained(job.tokenizer, padding_side="left")
-
-
-def load_policy(job: Job, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-    """A fresh π0, with no generation defaults of its own."""
-    model = AutoModelForCausalLM.from_pretrained(job.policy, dtype=torch.float32)
-    model.generation_config = GenerationConfig(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
-    return model
-
-
-def load_classifier(job: Job, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-    """A fresh copy of the reward model."""
-    model = AutoModelForSequenceClassification.from_pretrained(job.reward_model, num_labels=1, dtype=torch.float32)
-    model.config.pad_token_id = tokenizer.pad_token_id
-    return model
 
 
 class Pacer(TrainerCallback):

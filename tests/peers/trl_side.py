@@ -8,9 +8,31 @@ from types import SimpleNamespace
 
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 
-from common import Pacer, finish, load_classifier, load_policy, load_prompts, load_tokenizer, read_job
+import torch
+from common import Job, Pacer, finish, load_prompts, load_tokenizer, read_job
 from datasets import Dataset
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from trl.experimental.ppo import PPOConfig, PPOTrainer, ppo_trainer
+
+
+def load_policy(job: Job, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """A fresh π0, with no generation defaults of its own."""
+    model = AutoModelForCausalLM.from_pretrained(job.policy, dtype=torch.float32)
+    model.generation_config = GenerationConfig(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
+    return model
+
+
+def load_classifier(job: Job, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """A fresh copy of the reward model."""
+    model = AutoModelForSequenceClassification.from_pretrained(job.reward_model, num_labels=1, dtype=torch.float32)
+    model.config.pad_token_id = tokenizer.pad_token_id
+    return model
 
 
 def set_collection(line: str) -> None:

@@ -96,7 +96,8 @@ def test_reached_reads_between_points_and_is_infinite_where_never():
     assert np.isinf(reached(curve, 2))
 
 
-def test_every_derived_measure_is_explained():
+@pytest.mark.parametrize("name", DERIVED)
+def test_every_derived_measure_is_explained_and_known_of_every_cell(name):
     run = made_run({"a": {"gold": 0.5, "proxy": 1.0, "cost_gold_labels": 10}}, {"a": CURVE})
-    for name in DERIVED:
-        Quantities(run).of(f"{name}:0.4" if name.endswith("_to") and name != "loss_to" else name)
+    found = Quantities(run).of(f"{name}:0.4" if name.endswith("_to") and name != "loss_to" else name)
+    assert DERIVED[name] and found.index.tolist() == run.records["cell"].tolist()
