@@ -1,7 +1,8 @@
 """GPT-2's activation on the CPU, in half the time that torch's own takes.
 
 gelu(x) = ½ x (1 + tanh(√(2/π) (x + 0.044715 x³))) (Hendrycks & Gimpel 2016, arXiv:1606.08415, section 2), and as
-½ (1 + tanh u) = σ(2u), it is x σ(2u): torch has a quick σ and a slow tanh. σ is kept for the backward pass.
+½ (1 + tanh u) = σ(2u), it is x σ(2u): torch has a quick σ and a slow gelu. The work is done in tiles that stay in the
+processor's cache from the first operation to the last, and the derivative is made with the value, while σ is at hand.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from transformers.activations import GELUTanh, NewGELUActivation
 
 SLOPE = 2 * math.sqrt(2 / math.pi)
 CUBIC = 0.044715
+TILE = 32768  # numbers: 128 KiB in single precision
 
 
 class TanhGELU(nn.Module):
@@ -39,16 +41,25 @@ def quicken(model: nn.Module) -> None:
 class _TanhGELU(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        gate = torch.square(x).mul_(SLOPE * CUBIC).add_(SLOPE).mul_(x).sigmoid_()
-        ctx.save_for_backward(x, gate)
-        return x * gate
+        flat = x.reshape(-1)
+        y, slope = torch.empty_like(flat), torch.empty_like(flat) if ctx.needs_input_grad[0] else None
+        linear, one = x.new_full((), SLOPE), x.new_full((), 1.0)
+        for start in range(0, len(flat), TILE):
+            tile = slice(start, start + TILE)
+            part, value = flat[tile], y[tile]
+            gate = torch.addcmul(linear, part, part, value=SLOPE * CUBIC).mul_(part).sigmoid_()  # σ(2u)
+            torch.mul(part, gate, out=value)
+            if slope is not None:  # σ + (1 − σ) x σ 2u', where 2u' = SLOPE + 3 SLOPE CUBIC x²
+                weight = torch.addcmul(linear, part, part, value=3 * SLOPE * CUBIC).mul_(value)
+                torch.lerp(gate, one, weight, out=slope[tile])
+        if slope is not None:
+            ctx.save_for_backward(x, slope.view(x.shape))
+        return y.view(x.shape)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        (x, gate), (grad,) = ctx.saved_tensors, grads
+        (x, slope), (grad,) = ctx.saved_tensors, grads
         if torch.is_grad_enabled():  # to be differentiated again, so from x alone
             again: Tensor = torch.ops.aten.gelu_backward(grad, x, approximate="tanh")
             return again
-        # σ (1 + 2u' x (1 − σ))
-        slope = torch.square(x).mul_(3 * SLOPE * CUBIC).add_(SLOPE).mul_(x)
-        return slope.mul_(1 - gate).add_(1).mul_(gate).mul_(grad)
+        return slope * grad
