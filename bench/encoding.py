@@ -47,14 +47,21 @@ def encode_pairs(
 
     A completion starts where the tokens of the prompt alone and of the whole diverge, as in TRL.
     """
-    wholes: list[Prompt] = [
-        prompt + text_of(completion)
-        if isinstance(prompt, str)
-        else [*prompt, {"role": "assistant", "content": text_of(completion)}]
-        for prompt, completion in zip(prompts, completions, strict=True)
-    ]
-    rows = zip(encode_prompts(tokenizer, prompts), _tokens(tokenizer, wholes), strict=True)
+    rows = zip(encode_prompts(tokenizer, prompts), _tokens(tokenizer, _joined(prompts, completions)), strict=True)
     return [_split(prompt_ids, whole, tokenizer.eos_token_id) for prompt_ids, whole in rows]
+
+
+def encode_wholes(
+    tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt], completions: Sequence[Completion]
+) -> list[list[int]]:
+    """The pairs of `encode_pairs`, each as one row: quicker, as most prompts need no tokens of their own."""
+    eos = tokenizer.eos_token_id
+    rows = _tokens(tokenizer, _joined(prompts, completions))
+    ended = [number for number, row in enumerate(rows) if eos in row]  # whether in the prompt or behind it
+    for number, prompt_ids in zip(ended, encode_prompts(tokenizer, [prompts[n] for n in ended]), strict=True):
+        head, tail = _split(prompt_ids, rows[number], eos)
+        rows[number] = [*head, *tail[:-1]]
+    return [[*row, eos] for row in rows]
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, completion: Completion) -> tuple[list[int], list[int]]:
@@ -73,6 +80,15 @@ def _tokens(tokenizer: PreTrainedTokenizerBase, prompts: list[Prompt], **templat
             else tokenizer.apply_chat_template(prompt, return_dict=True, **template)["input_ids"]
         )
         for prompt in prompts
+    ]
+
+
+def _joined(prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[Prompt]:
+    return [
+        prompt + text_of(completion)
+        if isinstance(prompt, str)
+        else [*prompt, {"role": "assistant", "content": text_of(completion)}]
+        for prompt, completion in zip(prompts, completions, strict=True)
     ]
 
 

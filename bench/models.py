@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -187,6 +189,16 @@ def load_reward_model(directory: Path, tokenizer: PreTrainedTokenizerBase) -> Pr
 def context_length(model: PreTrainedModel) -> int:
     """The longest sequence, in tokens, that `model` takes."""
     return int(getattr(model.config, "max_position_embeddings", None) or 2**31)
+
+
+def takes(model: torch.nn.Module, argument: str) -> bool:
+    """Whether a forward pass of `model` has an argument of this name, such as ``"position_ids"``."""
+    return argument in _arguments(type(model).forward)
+
+
+@cache
+def _arguments(forward: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(inspect.signature(forward).parameters)
 
 
 def _prepare(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None) -> PreTrainedModel:

@@ -10,18 +10,21 @@ from torch import Tensor
 
 def pad_left(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
     """Left-padded ids and their attention mask (1 on tokens, 0 on padding), each of shape (rows, longest)."""
-    longest = max(map(len, rows))
+    lengths, longest = _lengths(rows)
     ids = torch.tensor([[pad] * (longest - len(row)) + list(row) for row in rows])
-    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
-    return ids, mask
+    return ids, (torch.arange(longest) >= longest - lengths).long()
 
 
 def pad_right(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
     """Right-padded ids and their attention mask, as `pad_left` gives them."""
-    longest = max(map(len, rows))
+    lengths, longest = _lengths(rows)
     ids = torch.tensor([list(row) + [pad] * (longest - len(row)) for row in rows])
-    mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
-    return ids, mask
+    return ids, (torch.arange(longest) < lengths).long()
+
+
+def _lengths(rows: Sequence[Sequence[int]]) -> tuple[Tensor, int]:
+    lengths = [len(row) for row in rows]
+    return torch.tensor(lengths).unsqueeze(1), max(lengths)
 
 
 def positions(mask: Tensor) -> Tensor:

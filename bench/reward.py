@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from bench.contracts import Completion, Prompt
-from bench.encoding import encode_pairs, encode_prompt
+from bench.encoding import encode_prompt, encode_wholes
 from bench.errors import BenchError
 from bench.exact import all_scores
 
@@ -91,7 +91,7 @@ def text_scores(
 
     from bench.padding import pad_right
 
-    rows = [[*head, *tail] for head, tail in encode_pairs(tokenizer, prompts, completions)]
+    rows = encode_wholes(tokenizer, prompts, completions)
     pad = module.config.pad_token_id
     scores: list[float] = []
     with torch.no_grad():

@@ -6,13 +6,13 @@ whose room is known beforehand, so that nothing is copied at every token.
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
+from bench.models import takes
 from bench.padding import positions
 
 if TYPE_CHECKING:
@@ -81,11 +81,10 @@ class _Inputs:
     """What the model is called with: first the prompts, then token after token."""
 
     def __init__(self, model: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor, new: int) -> None:
-        known = inspect.signature(model.forward).parameters
         self.mask = torch.cat([attention_mask, attention_mask.new_ones(len(input_ids), new)], 1)
-        self.positions = positions(self.mask) if "position_ids" in known else None
+        self.positions = positions(self.mask) if takes(model, "position_ids") else None
         self.always: dict[str, Any] = {"use_cache": True, "past_key_values": _cache(model, self.mask.shape[1])}
-        if "logits_to_keep" in known:
+        if takes(model, "logits_to_keep"):
             self.always["logits_to_keep"] = 1
         self.prompt, self.length = input_ids, 0
 

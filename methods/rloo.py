@@ -120,11 +120,10 @@ def count_positions_from_the_first_token(model: PreTrainedModel) -> Any:
     TRL's online trainers sample with those positions, but compute log-probabilities without giving any. A model with
     absolute positions (GPT-2) then counts the padding as well: its ratios and its KL to π0 are those of other contexts.
     """
-    import inspect
-
+    from bench.models import takes
     from bench.padding import positions
 
-    named = "position_ids" in inspect.signature(type(model).forward).parameters
+    named = takes(model, "position_ids")
 
     def add_positions(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         mask = kwargs.get("attention_mask")

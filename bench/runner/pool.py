@@ -31,6 +31,9 @@ class Pool:
             "TOKENIZERS_PARALLELISM": "false",
             "OMP_NUM_THREADS": "1",
             "MKL_NUM_THREADS": "1",
+            # freed memory is kept for the next step, not given back and fetched again page by page (glibc)
+            "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
+            "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
             "TRANSFORMERS_VERBOSITY": "warning",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+
+from bench.models import takes
 
 
 def at_completion(states: Tensor, starts: Tensor, length: int, before: bool = True) -> Tensor:
@@ -40,7 +41,7 @@ def forward_completion(
     before all completions, where the model can do so. The model's whole output comes second.
     """
     input_ids, skipped = input_ids[:, :-1], 0  # no token comes after the last
-    if "logits_to_keep" in inspect.signature(model.forward).parameters:
+    if takes(model, "logits_to_keep"):
         skipped = int(starts.min()) - 1
         kwargs["logits_to_keep"] = input_ids.shape[1] - skipped
     output = model(**causal(input_ids), **kwargs)
@@ -152,7 +153,7 @@ class ActorCritic(nn.Module):
             hidden = self.critic.base_model(**causal(input_ids)).last_hidden_state
             return self._read(self.critic.score, hidden, starts, length)
         inputs = causal(input_ids) | {"output_hidden_states": True}
-        if "logits_to_keep" in inspect.signature(self.policy.forward).parameters:
+        if takes(self.policy, "logits_to_keep"):
             inputs["logits_to_keep"] = 1
         with torch.no_grad():
             hidden = self.policy(**inputs).hidden_states[-1]
@@ -160,5 +161,4 @@ class ActorCritic(nn.Module):
 
     @staticmethod
     def _read(head: nn.Module, hidden: Tensor, starts: Tensor, length: int) -> Tensor:
-        values: Tensor = head(at_completion(hidden, starts, length))
-        return values.squeeze(-1).float()
+        return at_completion(head(hidden).squeeze(-1), starts, length).float()

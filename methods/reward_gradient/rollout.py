@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from bench.errors import BenchError
+from bench.models import takes
 from bench.padding import positions
 from methods.reward_gradient.relaxation import survival
 
@@ -61,14 +60,9 @@ def _embed(table: Tensor, tokens: Tensor) -> Tensor:
     return tokens @ table if tokens.is_floating_point() else table[tokens]
 
 
-@cache
-def _takes_positions(forward: Callable[..., Any]) -> bool:
-    return "position_ids" in inspect.signature(forward).parameters
-
-
 def _forward(model: Any, attention_mask: Tensor, new: int, **inputs: Any) -> Any:
     """A forward pass over the last `new` columns of `attention_mask`, at the positions that it implies."""
-    if _takes_positions(type(model).forward):
+    if takes(model, "position_ids"):
         inputs["position_ids"] = positions(attention_mask)[:, -new:]
     return model(attention_mask=attention_mask, **inputs)
 

@@ -8,6 +8,7 @@ from bench.encoding import (
     encode_pairs,
     encode_prompt,
     encode_prompts,
+    encode_wholes,
     text_of,
     within_context,
 )
@@ -38,6 +39,19 @@ def test_a_completion_ends_in_one_eos_and_comes_back_as_it_was(tokenizer, prompt
     heads, tails = [head for head, _ in pairs], [tail for _, tail in pairs]
     assert heads == encode_prompts(tokenizer, prompts)
     assert decode_completions(tokenizer, prompts, heads, tails) == completions
+
+
+@pytest.mark.parametrize(
+    "tokenizer, prompts, completions",
+    [
+        *CASES,
+        (WORDS, ["film :", "film<eos> :", "film :", "<eos>", ""], [" good", " bad", " good<eos> bad", "<eos>", ""]),
+        (BYTES, [[*CHAT[0][0], *CHAT[1][0], *CHAT[0][1]], *CHAT[0]], [CHAT[1][1], *CHAT[1]]),
+    ],
+)
+def test_whole_texts_are_the_joined_pairs(tokenizer, prompts, completions):
+    pairs = encode_pairs(tokenizer, prompts, completions)
+    assert encode_wholes(tokenizer, prompts, completions) == [[*head, *tail] for head, tail in pairs]
 
 
 def test_what_follows_eos_is_no_part_of_a_completion():

@@ -1,10 +1,10 @@
 """Seconds per step of PPO, this project's trainer and TRL 1.12.0's in turn: ``python speed.py --peer PYTHON``.
 
 One step is 128 rollouts of 34 tokens, 6 of them the prompt's, with 2 epochs of 2 mini-batches of 64; critic and reward
-model are as large as the policy; one thread. The policy's vocabulary has no end of sequence, so that every completion
-has its full length on either side. TRL is timed with and without its two calls of `gc.collect` per step, and both on
-the same model (activation `gelu_pytorch_tanh`) and on what `GPT2Config` makes by default (`gelu_new`, the same function
-from slower kernels). The matrix products alone are the floor.
+model are as large as the policy; one thread, which keeps the memory that it frees. The policy's vocabulary has no end
+of sequence, so that every completion has its full length on either side. TRL is timed with and without its two calls of
+`gc.collect` per step, and both on the same model (activation `gelu_pytorch_tanh`) and on what `GPT2Config` makes by
+default (`gelu_new`, the same function from slower kernels). The matrix products alone are the floor.
 """
 
 from __future__ import annotations
