@@ -148,13 +148,7 @@ def within_context(
     if answers:
         lengths = [
             max(each)
-            for each in zip(
-                *(
-                    [len(head) + len(tail) for head, tail in encode_pairs(tokenizer, prompts, rows[name])]
-                    for name in answers
-                ),
-                strict=True,
-            )
+            for each in zip(*(map(len, encode_wholes(tokenizer, prompts, rows[name])) for name in answers), strict=True)
         ]
     else:
         lengths = [len(ids) + new_tokens for ids in encode_prompts(tokenizer, prompts)]

@@ -12,7 +12,7 @@ from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 from trl import RewardConfig, RewardTrainer
 from trl.trainer.reward_trainer import DataCollatorForPreference
 
-from bench.encoding import encode_pairs
+from bench.encoding import encode_pairs, encode_wholes
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -94,9 +94,8 @@ def fit_ratings(
     from datasets import Dataset
 
     module.config.problem_type = "regression"  # the model's own loss is then the mean squared error
-    texts = encode_pairs(tokenizer, ratings["prompt"], ratings["completion"])
     rows = {
-        "input_ids": [[*head, *tail] for head, tail in texts],
+        "input_ids": encode_wholes(tokenizer, ratings["prompt"], ratings["completion"]),
         "labels": [float(score - MIDDLE) for score in ratings["score"]],
     }
     right = copy.deepcopy(tokenizer)
@@ -136,9 +135,9 @@ def language_head(module: PreTrainedModel, start: PreTrainedModel) -> Tensor:
 
 def encoded(pairs: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
     """The pairs as tokens: `chosen_ids`, `rejected_ids`, as TRL makes them; `prompt_length` in the chosen one."""
-    chosen, rejected = (encode_pairs(tokenizer, pairs["prompt"], pairs[side]) for side in ("chosen", "rejected"))
+    chosen = encode_pairs(tokenizer, pairs["prompt"], pairs["chosen"])
     rows = pairs.add_column("chosen_ids", [[*head, *tail] for head, tail in chosen])
-    rows = rows.add_column("rejected_ids", [[*head, *tail] for head, tail in rejected])
+    rows = rows.add_column("rejected_ids", encode_wholes(tokenizer, pairs["prompt"], pairs["rejected"]))
     rows = rows.add_column("prompt_length", [len(head) for head, _ in chosen])
     return rows.remove_columns(["prompt", "chosen", "rejected"])
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
 
-from bench.encoding import encode_pairs
+from bench.encoding import encode_wholes
 from bench.padding import pad_right
 from bench.training import FiniteCallback
 
@@ -70,8 +70,8 @@ def train_on_ratings(
         arguments: of `TrainingArguments`.
     """
     scores = torch.tensor(list(ratings["score"]))
-    pairs = encode_pairs(tokenizer, list(ratings["prompt"]), list(ratings["completion"]))
-    rows = [([*head, *tail], score) for (head, tail), score in zip(pairs, scores.tolist(), strict=True)]
+    texts = encode_wholes(tokenizer, list(ratings["prompt"]), list(ratings["completion"]))
+    rows = list(zip(texts, scores.tolist(), strict=True))
 
     def collate(batch: list[tuple[list[int], int]]) -> dict[str, Tensor]:
         ids, mask = pad_right([row for row, _ in batch], tokenizer.pad_token_id)
