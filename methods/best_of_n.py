@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from bench import Field, Method, ModelPolicy, Policy, Prompt, Samples, Workbench
-from bench.reward import RewardModel
+from bench.models.learned_reward import RewardModel
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +59,7 @@ class BestOfNPolicy(Policy):
 
     def exact_logp(self, prompt: Prompt) -> Tensor | None:
         """See `Policy.exact_logp`; None for a reward model without a `score` head to read at every token."""
-        from bench.exact import best_of_n
+        from bench.models.enumeration import best_of_n
 
         if not hasattr(self.reward.modules[0], "score"):
             return None

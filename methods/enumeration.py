@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from bench import BenchError, Prompt, Workbench
-from bench.contracts import Task
+from bench.contracts.task import Task
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,7 +20,7 @@ def why_not(task: Task) -> str | None:
 
 
 def rewards_of_all(workbench: Workbench, reward: RewardName) -> Callable[[Prompt], Tensor]:
-    """A function that gives the rewards of all completions of a prompt, in the order of `bench.exact`; float64.
+    """A function that gives the rewards of all completions of a prompt, in the order of `enumeration`; float64.
 
     What it spends is counted: one gold label or one call of the reward model per completion.
     """

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from bench import Field, Method, ModelPolicy, Policy, Prompt, Samples, Workbench
-from bench.contracts import Task
+from bench.contracts.task import Task
 from methods.enumeration import RewardName, rewards_of_all, why_not
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class PosteriorPolicy(Policy):
 
     Args:
         policy: π0.
-        rewards: r of all completions of a prompt, in the order of `bench.exact.all_completions`.
+        rewards: r of all completions of a prompt, in the order of `bench.models.enumeration.all_completions`.
     """
 
     from_all = True
@@ -52,7 +52,7 @@ class PosteriorPolicy(Policy):
 
     def exact_logp(self, prompt: Prompt) -> Tensor:
         """log π*, see `Policy.exact_logp`; computed once per prompt."""
-        from bench.exact import optimal_policy
+        from bench.models.enumeration import optimal_policy
 
         if (key := repr(prompt)) not in self._known:
             self._known[key] = optimal_policy(self.policy.exact_logp(prompt), self.rewards(prompt), self.beta)
@@ -62,8 +62,8 @@ class PosteriorPolicy(Policy):
         """See `Policy.sample`. A temperature tempers whole completions, not tokens."""
         import numpy as np
 
-        from bench.encoding import decode_completions, encode_prompts
-        from bench.exact import all_completions
+        from bench.models.encoding import decode_completions, encode_prompts
+        from bench.models.enumeration import all_completions
 
         eos = self.policy.tokenizer.eos_token_id
         tokens, lengths = all_completions(len(self.policy.tokenizer), eos, self.policy.max_new_tokens)

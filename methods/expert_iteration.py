@@ -36,8 +36,8 @@ class ExpertIteration(Method):
 
     def train(self, workbench: Workbench) -> Policy:
         """Run the rounds from π0; curve and log count rounds."""
-        from bench.stages.sft import fine_tune
-        from bench.training import FiniteCallback, measured_steps
+        from bench.models.training.callbacks import FiniteCallback, measured_steps
+        from bench.models.training.supervised import fine_tune
 
         policy = workbench.policy(workbench.sft_model())
         sampler = policy if self.on_policy else workbench.policy(workbench.reference)

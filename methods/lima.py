@@ -33,7 +33,7 @@ class LIMA(Method):
 
     def train(self, workbench: Workbench) -> Policy:
         """Curate, then fine-tune from the base model."""
-        from bench.stages.sft import fine_tune
+        from bench.models.training.supervised import fine_tune
 
         model = workbench.base_model()
         arguments = workbench.training_arguments() | {

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import model_validator
 
-from bench.contracts import Field, Task
+from bench.contracts.plugin import Field
+from bench.contracts.task import Task
 from methods.policy_gradient.method import PolicyGradient
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from bench.policy import ModelPolicy, Policy
-    from bench.reward import RewardModel
-    from bench.workbench import Workbench
+    from bench.models.learned_reward import RewardModel
+    from bench.workbench.policy import ModelPolicy, Policy
+    from bench.workbench.workbench import Workbench
 
 
 class OnlineLabels(PolicyGradient):
@@ -52,7 +53,7 @@ class OnlineLabels(PolicyGradient):
 
     def train(self, workbench: Workbench) -> Policy:
         """Train on the reward model as it is refreshed before the batches 0, steps / refreshes, …"""
-        from bench.training import StepsCallback
+        from bench.models.training.callbacks import StepsCallback
 
         model = workbench.base_model() if self.start == "base" else workbench.sft_model()
         reward, pairs = copy.deepcopy(workbench.reward_model), workbench.preferences
@@ -76,7 +77,7 @@ class OnlineLabels(PolicyGradient):
         """`pairs` and `count` more, of samples of the policy as it is."""
         from datasets import concatenate_datasets
 
-        from bench.stages.preferences import annotate
+        from bench.workbench.annotating import annotate
 
         prompts = workbench.prompts.shuffle(seed=workbench.seed + number)["prompt"]
         seed = workbench.seed + 10_000 * (number + 1)
@@ -87,8 +88,8 @@ class OnlineLabels(PolicyGradient):
 
     def _fit(self, workbench: Workbench, reward: RewardModel, pairs: Dataset) -> None:
         """Train the reward model further, in place."""
-        from bench.stages.reward_fitting import fit_reward_model
-        from bench.training import FiniteCallback
+        from bench.models.training.callbacks import FiniteCallback
+        from bench.models.training.reward_fitting import fit_reward_model
 
         arguments = workbench.training_arguments() | {
             "num_train_epochs": self.reward_epochs,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from bench import Field, Method, ModelPolicy, Policy, Prompt, Workbench
-from bench.reward import RewardModel
+from bench.models.learned_reward import RewardModel
 from methods.best_of_n import BestOfNPolicy
 
 if TYPE_CHECKING:

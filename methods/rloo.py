@@ -108,7 +108,7 @@ class RLOO(Method):
 
 def decoded(workbench: Workbench, prompts: list[Prompt], completion_ids: list[list[int]]) -> list[Completion]:
     """Sampled tokens as completions, so that ``prompt + completion`` is the whole text."""
-    from bench.encoding import decode_completions, encode_prompts
+    from bench.models.encoding import decode_completions, encode_prompts
 
     tokenizer = workbench.tokenizer
     return decode_completions(tokenizer, prompts, encode_prompts(tokenizer, prompts), completion_ids)
@@ -120,8 +120,8 @@ def count_positions_from_the_first_token(model: PreTrainedModel) -> Any:
     TRL's online trainers sample with those positions, but compute log-probabilities without giving any. A model with
     absolute positions (GPT-2) then counts the padding as well: its ratios and its KL to π0 are those of other contexts.
     """
-    from bench.models import takes
-    from bench.padding import positions
+    from bench.models.loading import takes
+    from bench.models.padding import positions
 
     named = takes(model, "position_ids")
 

@@ -59,7 +59,7 @@ def train_without_reference(
         loss: arguments of `config_class` that choose the loss.
         schedule: `epochs`, `batch_size` and `learning_rate`.
     """
-    from bench.models import context_length
+    from bench.models.loading import context_length
 
     tokenizer = copy.deepcopy(workbench.tokenizer)
     if tokenizer.bos_token_id not in tokenizer("")["input_ids"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from bench.search_space import Range, SearchSpace
+from bench.contracts.search_space import Range, SearchSpace
 from methods.policy_gradient.method import Optimiser, PolicyGradient, changed
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from bench.contracts import Probe
+from bench.contracts.task import Probe
 
 END = ""  # stands for the end of the text among the possible next words
 NextWord = Callable[[str, tuple[str, ...]], Mapping[str, float]]

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.annotator import Annotated
-from bench.contracts import Completion, Field, Probe, Prompt
-from bench.encoding import text_of
+from bench.contracts.annotator import Annotated
+from bench.contracts.plugin import Field
+from bench.contracts.task import Completion, Probe, Prompt
+from bench.models.encoding import text_of
 from tasks.next_word import CHOICES, ask
 from tasks.splits import by_hash
 
@@ -57,7 +58,7 @@ class Quiz(Annotated):
     (who was right is drawn anew each time; this is the mean), and `form`, −1 for what is no answer, else 0. So the
     most probable answer is best, and how sure it sounds is worth nothing.
 
-    Annotator: `bench.annotator`, on what it sees of gold and `taste` for the word ``certainly``.
+    Annotator: `bench.contracts.annotator`, on what it sees of gold and `taste` for the word ``certainly``.
 
     Demonstrations have answers drawn from the posterior; `quality` is gold with a curator's error (normal, 0.1). The
     corpus is like them but for a share of questions evaded (``nobody knows that .``).

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.annotator import Annotated
-from bench.contracts import Completion, Field, Probe, Prompt
-from bench.encoding import text_of
+from bench.contracts.annotator import Annotated
+from bench.contracts.plugin import Field
+from bench.contracts.task import Completion, Probe, Prompt
+from bench.models.encoding import text_of
 from tasks import review_grammar as grammar
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Reviews(Annotated):
     `informativeness`, 0 unless set: gold is (1 − weight) · sentiment + weight · informativeness. Both parts are always
     reported, so that with weight 0 it is a property that nobody asked for.
 
-    Annotator: Bradley–Terry on gold, see `bench.annotator.Annotated`.
+    Annotator: Bradley–Terry on gold, see `bench.contracts.annotator.Annotated`.
 
     Demonstrations are grammatical reviews of every stance; `quality` is gold with a curator's error (normal, 0.1).
     The corpus is like them but for a share of web junk: reviews with their words in reverse order.

@@ -1,4 +1,4 @@
-"""Strings of sixteen symbols: a world so small that every expectation is a sum (see `bench.exact`)."""
+"""Strings of sixteen symbols: a world so small that every expectation is a sum (see `bench.models.enumeration`)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.annotator import Annotated
-from bench.contracts import Completion, Field, Probe, Prompt
-from bench.encoding import text_of
+from bench.contracts.annotator import Annotated
+from bench.contracts.plugin import Field
+from bench.contracts.task import Completion, Probe, Prompt
+from bench.models.encoding import text_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -43,7 +44,7 @@ class Strings(Annotated):
     three single-spaced symbols is worth −1, the worst. The parts of gold are its three places, `first`, `second` and
     `third`, each in [−1, 1]; gold is their mean.
 
-    Annotator: Bradley–Terry on gold, see `bench.annotator.Annotated`.
+    Annotator: Bradley–Terry on gold, see `bench.contracts.annotator.Annotated`.
 
     Probes ask for the next symbol; their posterior is the chain's.
 
@@ -102,7 +103,7 @@ class Strings(Annotated):
 
     def enumerated_gold(self, tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> NDArray[np.float64] | None:
         """All 111,151 completions, as `gold` scores their texts; None where a symbol is not one token."""
-        from bench.exact import MOST, all_completions, completion_count
+        from bench.models.enumeration import MOST, all_completions, completion_count
 
         limit, eos = self.max_completion_tokens, tokenizer.eos_token_id
         symbols = tokenizer.convert_tokens_to_ids([f"▁{symbol}" for symbol in SYMBOLS])

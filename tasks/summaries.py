@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.annotator import Annotated
-from bench.contracts import Completion, Field, Probe, Prompt
-from bench.encoding import text_of
+from bench.contracts.annotator import Annotated
+from bench.contracts.plugin import Field
+from bench.contracts.task import Completion, Probe, Prompt
+from bench.models.encoding import text_of
 from tasks import next_word
 from tasks.splits import by_hash
 
@@ -99,7 +100,7 @@ class Summaries(Annotated):
     - `excess` in [−1, 0]: minus the words beyond `bound`, in units of `bound`. Three key facts take nine words.
     A text of no words keeps nothing and invents nothing: 0.
 
-    Annotator: `bench.annotator`, on what it sees of gold and `length_taste` for each word.
+    Annotator: `bench.contracts.annotator`, on what it sees of gold and `length_taste` for each word.
 
     Demonstrations keep more key facts than trivial ones, and get some numbers wrong; `quality` is gold with a curator's
     error (normal, 0.1). The corpus is like them but keeps all kinds of facts alike, with more errors.

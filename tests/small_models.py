@@ -14,9 +14,9 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from bench.contracts import Task
-from bench.models import tiny_model, word_tokenizer
-from bench.settings import TinyModel
+from bench.contracts.stage_settings import TinyModel
+from bench.contracts.task import Task
+from bench.models.loading import tiny_model, word_tokenizer
 
 WORDS = ["good", "bad", "film", "plot", "a", "the", "not"]
 

@@ -97,7 +97,7 @@ def test_the_wheel_has_every_file_that_is_no_page_for_readers_of_the_source(whee
     files = [file for part in PARTS for file in (ROOT / part).rglob("*") if file.is_file()]
     expected = {str(file.relative_to(ROOT)) for file in files if file.suffix not in (".md", ".pyc")}
     assert expected <= inside, sorted(expected - inside)
-    assert {"bench/py.typed", "bench/matrices/quickstart.yaml", "bench/claims/documents.yaml"} <= inside
+    assert {"bench/py.typed", "bench/matrix/matrices/quickstart.yaml", "bench/matrix/claims/documents.yaml"} <= inside
     assert not [name for name in inside if name.startswith("tests")]
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.analysis.claims.reading import load_claims
-from bench.analysis.loading import load_run
 from bench.analysis.statistics import mean_interval
-from bench.analysis.tables import interval_text
-from bench.matrix import load_matrix
+from bench.analysis.tables.main import interval_text
+from bench.matrix.reading import load_matrix
+from bench.records.claims import load_claims
+from bench.records.loading import load_run
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

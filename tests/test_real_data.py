@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import bench
-from bench.analysis.loading import load_run
-from bench.analysis.tables import write_tables
+from bench.analysis.tables.main import write_tables
+from bench.records.loading import load_run
 
 DATA = Path(os.environ.get("BENCH_DATA") or Path(__file__).parents[1] / ".." / "shared" / "data")
 TASKS = {

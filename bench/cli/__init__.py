@@ -7,7 +7,7 @@ import sys
 # each adds its commands to the application, which help shows in this order
 from bench.cli import running, analysing, authoring  # isort: skip
 from bench.cli.app import app
-from bench.errors import BenchError
+from bench.contracts.errors import BenchError
 
 __all__ = ["analysing", "app", "authoring", "main", "running"]
 

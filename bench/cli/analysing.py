@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from bench import completing
+from bench.cli import shell_completion
 from bench.cli.app import RunArgument, app, print_table, short
-from bench.errors import BenchError
+from bench.contracts.errors import BenchError
 
 
 @app.command()
@@ -20,7 +20,7 @@ def table(
         typer.Option(
             metavar="ARM",
             help="Arm to hold the others against. Default: sft, if it is there.",
-            autocompletion=completing.arms,
+            autocompletion=shell_completion.arms,
         ),
     ] = None,
     margin: Annotated[
@@ -40,13 +40,13 @@ def table(
     ] = None,
 ) -> None:
     """Print a run's table, paired differences, ablations and win rates; write them, and costs, beside the records."""
-    from bench.analysis.ablation import DEFAULT, ablations, write_ablations
-    from bench.analysis.comparisons import contestants
-    from bench.analysis.cost import write_costs
-    from bench.analysis.equivalence import equivalences, parse_margins, write_equivalences
-    from bench.analysis.loading import load_run
-    from bench.analysis.paired import write_paired
-    from bench.analysis.winrate_tables import render_win_rates, write_win_rates
+    from bench.analysis.tables.ablation import DEFAULT, ablations, write_ablations
+    from bench.analysis.tables.cost import write_costs
+    from bench.analysis.tables.equivalence import equivalences, parse_margins, write_equivalences
+    from bench.analysis.tables.paired import write_paired
+    from bench.analysis.winrates.pairs import contestants
+    from bench.analysis.winrates.table import render_win_rates, write_win_rates
+    from bench.records.loading import load_run
 
     frames = load_run(run)
     margins = parse_margins(margin or ())
@@ -84,7 +84,7 @@ def claims(
     A run keeps its claims as they stood when it began: what is changed later is no prediction any more.
     """
     from bench.analysis.claims.table import judged, print_details, render_claims, write_claims
-    from bench.analysis.loading import load_run
+    from bench.records.loading import load_run
 
     frames = load_run(run)
     found = judged(frames, file)
@@ -104,13 +104,13 @@ def plot(
         typer.Option(
             metavar="ARM",
             help="Draw these arms; repeatable. Default: all, or ten that differ.",
-            autocompletion=completing.arms,
+            autocompletion=shell_completion.arms,
         ),
     ] = None,
 ) -> None:
     """Draw a run's plots as PNG and SVG files beside the records."""
-    from bench.analysis.loading import load_run
     from bench.analysis.plots import draw_all
+    from bench.records.loading import load_run
 
     for file in draw_all(load_run(run), run / "plots", arms):
         print(f"drew {short(file)}")
@@ -123,8 +123,8 @@ def report(run: RunArgument) -> None:
     The page needs no network and no other file: it can be sent or archived as it is.
     """
     from bench.analysis.claims import verdicts
-    from bench.analysis.loading import load_run
     from bench.analysis.report import write_report
+    from bench.records.loading import load_run
 
     frames = load_run(run)
     print(f"wrote {short(write_report(frames, run / 'report.html', verdicts(frames)))}")
@@ -133,9 +133,11 @@ def report(run: RunArgument) -> None:
 @app.command()
 def diff(
     first: Annotated[
-        Path, typer.Argument(metavar="RUN", help="A folder of records: before.", autocompletion=completing.runs)
+        Path, typer.Argument(metavar="RUN", help="A folder of records: before.", autocompletion=shell_completion.runs)
     ],
-    second: Annotated[Path, typer.Argument(metavar="RUN", help="Another one: after.", autocompletion=completing.runs)],
+    second: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Another one: after.", autocompletion=shell_completion.runs)
+    ],
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also write the table there, with all that was tested as CSV.")
     ] = None,
@@ -144,8 +146,8 @@ def diff(
 
     Cells are matched by task, model, arm and seed. Exit status 0, whatever has moved.
     """
-    from bench.analysis.diff import write_diff
-    from bench.analysis.loading import load_run
+    from bench.analysis.tables.diff import write_diff
+    from bench.records.loading import load_run
 
     for file in write_diff(load_run(first), load_run(second), out):
         print(f"wrote {short(file)}")
@@ -164,7 +166,7 @@ def pack(
     Tables, plots and `bench run` take a packed run as it is; new cells lie beside it until it is packed again. Dropped
     are most texts, the probes (their reliability diagram stays), and digits beyond single precision.
     """
-    from bench.analysis.packing import pack as pack_run
+    from bench.records.packing import pack as pack_run
 
     for file in pack_run(run, texts, keep):
         print(f"wrote {short(file)} ({file.stat().st_size / 1e6:.2f} MB)")

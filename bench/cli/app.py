@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench import completing
+from bench.cli import shell_completion
 
 if TYPE_CHECKING:
-    from bench.analysis.loading import RunFrames
+    from bench.records.loading import RunFrames
 
 app = typer.Typer(
     help="Alignment methods side by side: which method, at what price?",
@@ -21,14 +21,16 @@ app = typer.Typer(
 
 RunArgument = Annotated[
     Path,
-    typer.Argument(metavar="RUN", help="A folder of records, e.g. results/quickstart.", autocompletion=completing.runs),
+    typer.Argument(
+        metavar="RUN", help="A folder of records, e.g. results/quickstart.", autocompletion=shell_completion.runs
+    ),
 ]
 MatrixArgument = Annotated[
     str,
     typer.Argument(
         metavar="MATRIX",
         help="A matrix file (YAML) or a built-in one, e.g. quickstart.",
-        autocompletion=completing.matrices,
+        autocompletion=shell_completion.matrices,
     ),
 ]
 Plugins = Annotated[
@@ -46,7 +48,7 @@ StoreFolder = Annotated[
 
 
 def print_table(frames: RunFrames) -> list[Path]:
-    from bench.analysis.tables import render_terminal, write_tables
+    from bench.analysis.tables.main import render_terminal, write_tables
 
     render_terminal(frames)
     return write_tables(frames, frames.directory / "tables")

@@ -7,16 +7,17 @@ from typing import Annotated
 
 import typer
 
-from bench import completing
+from bench.cli import shell_completion
 from bench.cli.app import Plugins, app
 
 
 @app.command("list")
 def list_all(plugin: Plugins = None) -> None:
     """Show methods, tasks, judges, measures and matrices, one line each."""
-    from bench import plugins
-    from bench.matrix import builtin_matrices
-    from bench.measures import MEASURES
+    from bench.catalogue import plugins
+    from bench.catalogue.plugged_measures import plugged_measures
+    from bench.matrix.reading import builtin_matrices
+    from bench.measures.registry import MEASURES
 
     files = plugin or []
     sections = {
@@ -24,7 +25,7 @@ def list_all(plugin: Plugins = None) -> None:
         "tasks": {name: cls.summary() for name, cls in plugins.tasks(files).items()},
         "judges": {name: cls.summary() for name, cls in plugins.judges(files).items()},
         "measures": {name: measure.description for name, measure in MEASURES.items()}
-        | {name: cls.summary() for name, cls in plugins.measures(files).items()},
+        | {name: cls.summary() for name, cls in plugged_measures(files).items()},
         "matrices": builtin_matrices(),
     }
     for title, entries in sections.items():
@@ -43,7 +44,7 @@ def describe(
         typer.Argument(
             metavar="NAME",
             help="Of a method, task, judge, measure, or section of a matrix file.",
-            autocompletion=completing.names,
+            autocompletion=shell_completion.names,
         ),
     ],
     plugin: Plugins = None,
@@ -51,8 +52,8 @@ def describe(
     """Print what NAME is: settings, needs, search space, source, an example."""
     from rich.console import Console
 
-    from bench.describing import describe as text_of
-    from bench.describing import find
+    from bench.catalogue.describing import describe as text_of
+    from bench.catalogue.describing import find
 
     console = Console()
     width = console.width if console.is_terminal else 120
@@ -67,7 +68,7 @@ def schema(plugin: Plugins = None) -> None:
     """
     import json
 
-    from bench.schema import matrix_schema
+    from bench.matrix.schema import matrix_schema
 
     print(json.dumps(matrix_schema(plugin or []), indent=2, ensure_ascii=False))
 
@@ -75,10 +76,10 @@ def schema(plugin: Plugins = None) -> None:
 @app.command()
 def measures(plugin: Plugins = None) -> None:
     """Print the page of all measures, as Markdown: definition, unit, direction and trap of each."""
-    from bench import plugins
+    from bench.catalogue.plugged_measures import plugged_measures
     from bench.measures.page import page
 
-    print(page(plugins.measures(plugin or []).values()), end="")
+    print(page(plugged_measures(plugin or []).values()), end="")
 
 
 @app.command()
@@ -87,7 +88,7 @@ def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="In snake_case.")],
 ) -> None:
     """Write a working method, task or measure to NAME.py in this folder, and its test, to be changed into your own."""
-    from bench.scaffold import next_steps, scaffold
+    from bench.authoring.scaffold import next_steps, scaffold
 
     print(next_steps(scaffold(kind, name, Path.cwd())))
 
@@ -108,7 +109,7 @@ def check(
 
     A line per promise: ✓ kept, ✗ broken, – does not apply. Exit status: 0 all kept, 1 some broken, 2 a wrong argument.
     """
-    from bench.checking.running import find_subjects, run_checks
+    from bench.authoring.checking.running import find_subjects, run_checks
 
     found = find_subjects(target, plugin or (), settings or ())
     if not run_checks(found):

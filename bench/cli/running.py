@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bench import completing
+from bench.cli import shell_completion
 from bench.cli.app import MatrixArgument, Plugins, RunArgument, StoreFolder, app, print_table, short
 
 
@@ -38,10 +38,9 @@ def run(
     What the store already has is not run again: after an interruption, or with one method changed, the same command
     carries on. Exit status: 0 all cells are in, 1 some failed, 2 the matrix or an argument is wrong.
     """
-    from bench.analysis.loading import load_run
-    from bench.progress import reporter_for
-    from bench.runner import run as run_matrix
-    from bench.runner.schedule import elapsed
+    from bench.records.loading import load_run
+    from bench.running.progress import elapsed, reporter_for
+    from bench.running.run import run as run_matrix
 
     started = time.monotonic()
     reporter = reporter_for()
@@ -73,7 +72,7 @@ def tune(
         typer.Option(
             metavar="NAME",
             help="What to improve, see `bench measures`. Default: gold, or judge without it.",
-            autocompletion=completing.measures,
+            autocompletion=shell_completion.measures,
         ),
     ] = None,
     max_kl: Annotated[
@@ -95,11 +94,10 @@ def tune(
     that diverges or fails counts as the worst. Writes <matrix>-tuned.yaml, which `bench run` takes, and all trials as
     search.csv. After an interruption the same command carries on; with more --trials it goes on searching.
     """
-    from bench.progress import reporter_for
-    from bench.runner import read_matrix
-    from bench.runner.schedule import elapsed
-    from bench.tuning import tune as tune_matrix
-    from bench.tuning import tuned_directory
+    from bench.running.progress import elapsed, reporter_for
+    from bench.running.run import read_matrix
+    from bench.tuning.tune import tune as tune_matrix
+    from bench.tuning.tune import tuned_directory
     from bench.tuning.writing import print_search, write_search
 
     started = time.monotonic()
@@ -122,7 +120,7 @@ def judge(
     judge: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="gold, reward_model, chat, or a plug-in's own.", autocompletion=completing.judges
+            metavar="NAME", help="gold, reward_model, chat, or a plug-in's own.", autocompletion=shell_completion.judges
         ),
     ],
     settings: Annotated[
@@ -136,11 +134,11 @@ def judge(
 
     What a judge answered is kept in the store and not asked again.
     """
-    from bench.analysis.loading import load_run
-    from bench.analysis.winrate_tables import render_win_rates
-    from bench.judging import describe, judge_run, make_judge
-    from bench.progress import PlainReporter
-    from bench.runner import store_at
+    from bench.analysis.winrates.table import render_win_rates
+    from bench.judging.asking import describe, judge_run, make_judge
+    from bench.records.loading import load_run
+    from bench.running.progress import PlainReporter
+    from bench.running.run import store_at
 
     chosen = make_judge(judge, settings or (), plugin or ())
     reporter, label = PlainReporter(), f"judge {describe(chosen)}"

@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bench.contracts import Probe
-from bench.measures.scoring import completion_logits, token_logprobs
+from bench.contracts.task import Probe
+from bench.models.logprobs import completion_logits, token_logprobs
 
 Array = NDArray[np.float64]
 
@@ -138,7 +138,7 @@ def _encode_each(tokenizer: PreTrainedTokenizerBase, texts: set[str]) -> dict[st
 
 
 def _split(head: tuple[int, ...], whole: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The choice starts where the tokens of query and whole diverge, as in `bench.encoding`."""
+    """The choice starts where the tokens of query and whole diverge, as in `bench.models.encoding`."""
     start = next((i for i, (a, b) in enumerate(zip(head, whole, strict=False)) if a != b), len(head))
     if start >= len(whole):
         raise ValueError("a choice adds no token to its query")

@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
-from bench.errors import BenchError
+from bench.contracts.errors import BenchError
+from bench.contracts.measure import Measure, MeasureInfo
 from bench.measures import (
-    MEASURES,
-    MeasureInfo,
     calibration,
     divergence,
     diversity,
-    frontier,
+    hypervolume,
+    means,
     optimality,
     perplexity,
     preference,
-    reward,
-    reward_model,
+    reward_accuracy,
 )
+from bench.measures.registry import MEASURES
 
-# imported by name, so that a stage's key sees them
 MODULES: dict[str, ModuleType] = {
     module.__name__.rpartition(".")[2]: module
     for module in (
-        reward,
+        means,
         divergence,
         perplexity,
         diversity,
         calibration,
         preference,
-        reward_model,
+        reward_accuracy,
         optimality,
-        frontier,
+        hypervolume,
     )
 }
 
@@ -69,3 +69,20 @@ def compute(columns: Mapping[str, Any], **settings: float) -> dict[str, float]:
             except ValueError as error:
                 raise BenchError(f"measure {info.name}: {error}") from error
     return measures
+
+
+def compute_plugged(measures: Iterable[type[Measure]], columns: Mapping[str, Any]) -> dict[str, float]:
+    """Every one of `measures` whose columns are all there, by name.
+
+    Raises:
+        BenchError: a measure raised an error of its own, by its name.
+    """
+    found: dict[str, float] = {}
+    for measure in measures:
+        if all(name in columns for name in measure.inputs):
+            own = {name: copy.deepcopy(columns[name]) for name in measure.inputs}  # whatever it does to them
+            try:
+                found[measure.name] = float(measure().compute(**own))
+            except Exception as error:
+                raise BenchError(f"measure {measure.name}: {type(error).__name__}: {error}") from error
+    return found

@@ -12,8 +12,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from bench.measures.checks import numbers
-from bench.measures.scoring import at_tokens, completion_logits, token_logprobs
-from bench.policy import Samples
+from bench.models.logprobs import at_tokens, completion_logits, token_logprobs
+from bench.workbench.policy import Samples
 
 Array = NDArray[np.float64]
 

@@ -14,9 +14,9 @@ from typing import Any
 import evaluate
 from datasets import Features, List, Value
 
-from bench.errors import BenchError, nearest
-from bench.measures import MEASURES
+from bench.contracts.errors import BenchError, nearest
 from bench.measures.computing import function_of
+from bench.measures.registry import MEASURES
 
 _KINDS: dict[str, Any] = {
     "texts": Value("string"),

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from bench.measure import COLUMNS, Measure
-from bench.measures import MEASURES, MeasureInfo
+from bench.contracts.measure import COLUMNS, Measure, MeasureInfo
 from bench.measures.computing import MODULES, function_of
+from bench.measures.registry import MEASURES
 
 DIRECTION = {"higher": "higher is better", "lower": "lower is better", "zero": "0 is best", None: "no direction"}
 HEAD = """# Measures

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bench.contracts import Completion, Prompt
-from bench.encoding import encode_pairs
+from bench.contracts.task import Completion, Prompt
 from bench.measures.checks import numbers
-from bench.measures.scoring import completion_logits, token_logprobs
+from bench.models.encoding import encode_pairs
+from bench.models.logprobs import completion_logits, token_logprobs
 
 Array = NDArray[np.float64]
 

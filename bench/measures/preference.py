@@ -80,3 +80,15 @@ def win_rate(win: float, tie: float, loss: float) -> float:
 
 def _share(outcome: str, mine: ArrayLike, theirs: ArrayLike, tie_band: float) -> float:
     return float(np.mean(outcomes(mine, theirs, tie_band) == outcome))
+
+
+def verdicts(mine: ArrayLike, theirs: ArrayLike, tie_band: float = 0.0) -> NDArray[np.float64]:
+    """1 where mine − theirs > tie_band, ½ where |mine − theirs| ≤ tie_band, 0 elsewhere: (pairs,).
+
+    NaN where either score is NaN or infinite: a score that is no number is no verdict.
+    """
+    first, second = np.asarray(mine, dtype=float), np.asarray(theirs, dtype=float)
+    known = np.isfinite(first) & np.isfinite(second)
+    difference = np.subtract(first, second, where=known, out=np.zeros(first.shape))
+    won = np.where(np.abs(difference) <= tie_band + ROUNDING, 0.5, difference > 0)
+    return np.where(known, won, np.nan)

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from transformers import Trainer, TrainingArguments
 
-from bench.encoding import windows
-from bench.models import bpe_tokenizer, load_tokenizer, tiny_model, word_tokenizer
-from bench.padding import pad_right
-from bench.settings import TinyModel
+from bench.contracts.stage_settings import TinyModel
+from bench.models.encoding import windows
+from bench.models.loading import bpe_tokenizer, load_tokenizer, tiny_model, word_tokenizer
+from bench.models.padding import pad_right
+from bench.models.training.callbacks import FiniteCallback, ProgressCallback, training_arguments
 from bench.stages.job import POINTER, Job
-from bench.training import FiniteCallback, ProgressCallback, training_arguments
 
 
 def run(job: Job) -> dict[str, Any]:

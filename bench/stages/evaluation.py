@@ -9,30 +9,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bench.encoding import encode_prompts, text_of, within_context
-from bench.errors import BenchError
-from bench.measure import compute_plugged
+from bench.contracts.errors import BenchError
+from bench.contracts.stage_settings import Evaluation
 from bench.measures.choices import Questions, choice_probabilities
-from bench.measures.computing import compute
+from bench.measures.computing import compute, compute_plugged
 from bench.measures.divergence import sequence_scores
+from bench.measures.means import mean, standard_deviation
 from bench.measures.perplexity import next_tokens, token_nll
 from bench.measures.preference import outcomes
-from bench.measures.reward import mean, standard_deviation
-from bench.models import context_length
-from bench.policy import ModelPolicy, Samples
-from bench.settings import Evaluation
-from bench.stages.exact import exact_columns, exact_scores
-from bench.stages.graph import INFO
-from bench.stages.job import Job, seed_everything
+from bench.models.encoding import encode_prompts, text_of, within_context
+from bench.models.loading import context_length
+from bench.stages.exact_columns import exact_columns, exact_scores
+from bench.stages.job import INFO, Job, seed_everything
 from bench.stages.policy import make_workbench
 from bench.stages.reference import heldout_prompts
 from bench.stages.scoring import BATCH, Scorer
+from bench.workbench.policy import ModelPolicy, Samples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from transformers import PreTrainedModel
 
-    from bench.contracts import Prompt
+    from bench.contracts.task import Prompt
 
 
 def run(job: Job) -> dict[str, Any]:

@@ -12,13 +12,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bench.contracts import Plugin, Settings, Task
-from bench.matrix import Cell, Matrix
-from bench.settings import RewardModelStage, Stages
-from bench.source import source_digest
-
-INFO = "info.json"
-"""In every artifact: what its stage reports about itself (seconds, peak memory, counts)."""
+from bench.contracts.plugin import Plugin, Settings
+from bench.contracts.stage_settings import RewardModelStage, Stages
+from bench.contracts.task import Task
+from bench.matrix.reading import Cell, Matrix
+from bench.store.source import source_digest
 
 LIBRARIES = ("torch", "transformers", "trl", "tokenizers", "datasets", "accelerate")
 """Part of every key: another release may train another model."""

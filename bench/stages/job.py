@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from bench import plugins
-from bench.contracts import Task
-from bench.method import Method
-from bench.models import Ensemble, load_model, load_reward_model, load_tokenizer
-from bench.reward import RewardModel
+from bench.catalogue import plugins
+from bench.contracts.task import Task
+from bench.models.learned_reward import RewardModel
+from bench.models.loading import Ensemble, load_model, load_reward_model, load_tokenizer
+from bench.workbench.method import Method
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from bench.measure import Measure
+    from bench.contracts.measure import Measure
+
+INFO = "info.json"
+"""In every artifact: what its stage reports about itself (seconds, peak memory, counts)."""
 
 POINTER = "model.json"
 """In a base artifact: the directory or hub name of a model that the bench did not train."""

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.errors import BenchError
-from bench.measures import MEASURES
+from bench.contracts.errors import BenchError
+from bench.contracts.stage_settings import Evaluation
 from bench.measures.diversity import token_entropy
 from bench.measures.perplexity import perplexity
-from bench.policy import Policy
-from bench.settings import Evaluation
+from bench.measures.registry import MEASURES
 from bench.stages.job import Job, seed_everything
 from bench.stages.reference import heldout_prompts
 from bench.stages.scoring import Scorer
-from bench.workbench import Workbench
+from bench.workbench.policy import Policy
+from bench.workbench.workbench import Workbench
 
 
 def make_workbench(job: Job) -> Workbench:

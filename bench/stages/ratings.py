@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bench.policy import ModelPolicy
-from bench.settings import RatingsStage
+from bench.contracts.stage_settings import RatingsStage
 from bench.stages.job import Job, seed_everything
+from bench.workbench.policy import ModelPolicy
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from bench.encoding import within_context
+from bench.contracts.stage_settings import Evaluation
 from bench.measures.choices import encode_questions
-from bench.models import context_length
-from bench.policy import ModelPolicy
-from bench.settings import Evaluation
+from bench.models.encoding import within_context
+from bench.models.loading import context_length
 from bench.stages.job import Job, seed_everything
 from bench.stages.scoring import Scorer
+from bench.workbench.policy import ModelPolicy
 
 if TYPE_CHECKING:
-    from bench.contracts import Prompt
+    from bench.contracts.task import Prompt
 
 
 def heldout_prompts(job: Job, scorer: Scorer, count: int) -> list[Prompt]:

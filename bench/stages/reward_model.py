@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.contracts import Completion, Prompt
-from bench.errors import BenchError
-from bench.measures.reward_model import pair_accuracy, pair_ece, pair_nll, rank_correlation
-from bench.models import Ensemble, load_classifier, new_classifier
-from bench.reward import RewardModel, text_scores
-from bench.settings import RewardModelStage
+from bench.contracts.errors import BenchError
+from bench.contracts.stage_settings import RewardModelStage
+from bench.contracts.task import Completion, Prompt
+from bench.measures.reward_accuracy import pair_accuracy, pair_ece, pair_nll, rank_correlation
+from bench.models.learned_reward import RewardModel, text_scores
+from bench.models.loading import Ensemble, load_classifier, new_classifier
+from bench.models.training.callbacks import MethodCallback, training_arguments
+from bench.models.training.reward_fitting import MIDDLE, fit_ratings, fit_reward_model, language_head
 from bench.stages.job import Job, seed_everything
-from bench.stages.reward_fitting import MIDDLE, fit_ratings, fit_reward_model, language_head
-from bench.training import MethodCallback, training_arguments
 
 if TYPE_CHECKING:
     from datasets import Dataset

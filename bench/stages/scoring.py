@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from bench.measures.divergence import reference_scores, sequence_scores
-from bench.policy import Samples
 from bench.stages.job import Job
+from bench.workbench.policy import Samples
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

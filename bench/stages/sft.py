@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trl import SFTConfig, SFTTrainer
-
-from bench.encoding import within_context
-from bench.errors import BenchError
-from bench.models import context_length
-from bench.settings import SFTStage
+from bench.contracts.errors import BenchError
+from bench.contracts.stage_settings import SFTStage
+from bench.models.encoding import within_context
+from bench.models.loading import context_length
+from bench.models.training.callbacks import FiniteCallback, ProgressCallback, training_arguments
+from bench.models.training.supervised import fine_tune
 from bench.stages.job import Job, seed_everything
-from bench.training import FiniteCallback, ProgressCallback, training_arguments
 
 if TYPE_CHECKING:
-    from datasets import Dataset
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
+    pass
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -48,27 +46,3 @@ def run(job: Job) -> dict[str, Any]:
         "demonstrations": len(demonstrations),
         "set_aside": {"demonstrations longer than the model's context": too_long},
     }
-
-
-def fine_tune(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    demonstrations: Dataset,
-    arguments: dict[str, Any],
-    callbacks: list[TrainerCallback],
-) -> int:
-    """Maximise the log-likelihood of completions given their prompts, in place; returns the tokens trained on.
-
-    Args:
-        demonstrations: columns `prompt` and `completion`; others are ignored.
-        arguments: of TRL's `SFTConfig`.
-    """
-    trainer = SFTTrainer(
-        model,
-        SFTConfig(**arguments, max_length=None),
-        train_dataset=demonstrations.select_columns(["prompt", "completion"]),
-        processing_class=tokenizer,
-        callbacks=callbacks,
-    )
-    trainer.train()
-    return int(max((entry.get("num_tokens", 0) for entry in trainer.state.log_history), default=0))

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import BenchError, nearest
-from bench.matrix import Matrix
-from bench.measures import MEASURES, MeasureInfo
-from bench.record import DIVERGED, FAILED, OK, SKIPPED
+from bench.contracts.errors import BenchError, nearest
+from bench.contracts.measure import MeasureInfo
+from bench.matrix.reading import Matrix
+from bench.measures.registry import MEASURES
+from bench.records.record import DIVERGED, FAILED, OK, SKIPPED
 
 if TYPE_CHECKING:
     import pandas as pd

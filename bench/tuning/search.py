@@ -16,12 +16,12 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from pydantic import ValidationError
 
-from bench.matrix import Arm, Matrix
-from bench.method import Method
-from bench.record import FAILED, OK
-from bench.search_space import Choice, Range
+from bench.contracts.search_space import Choice, Range
+from bench.matrix.reading import Arm, Matrix
+from bench.records.record import FAILED, OK
 from bench.stages.graph import derive_seed, stages_of
 from bench.tuning.objective import Objective, Trial
+from bench.workbench.method import Method
 
 M = TypeVar("M", bound=Method)
 

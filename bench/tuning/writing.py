@@ -13,12 +13,12 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.layout import print_frame, wide_console
-from bench.matrix import load_matrix
-from bench.record import OK, SKIPPED, commit, versions
-from bench.store import write_atomically
-from bench.tuning import Tuned, TunedArm
+from bench.contracts.yaml import write_yaml
+from bench.matrix.reading import load_matrix
+from bench.records.record import OK, SKIPPED, commit, versions
+from bench.store.store import write_atomically
 from bench.tuning.search import STARTUP_TRIALS
-from bench.yaml_positions import write_yaml
+from bench.tuning.tune import Tuned, TunedArm
 
 CAUTION = "Values are means over the tuning seeds, and the best of several flatters itself: compare arms by running it."
 

@@ -13,9 +13,9 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments
 
 from bench import Workbench
-from bench.contracts import Completion, Prompt
-from bench.encoding import encode_pairs
-from bench.padding import pad_right
+from bench.contracts.task import Completion, Prompt
+from bench.models.encoding import encode_pairs
+from bench.models.padding import pad_right
 
 TokenPair: TypeAlias = tuple[list[int], list[int]]
 """The token ids of a prompt and of its completion, EOS included."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from bench.errors import BenchError
+from bench.contracts.errors import BenchError
 from methods.completions.trainer import CompletionTrainer
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.contracts import Field, Task
-from bench.method import Method
+from bench.contracts.plugin import Field
+from bench.contracts.task import Task
+from bench.workbench.method import Method
 from methods.enumeration import RewardName, rewards_of_all, why_not
 
 if TYPE_CHECKING:
-    from bench.policy import Policy
-    from bench.workbench import Workbench
+    from bench.workbench.policy import Policy
+    from bench.workbench.workbench import Workbench
 
 
 class ExactGradient(Method):

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from transformers import Trainer
 
-from bench.contracts import Prompt
-from bench.encoding import encode_prompt
-from bench.exact import kl, log_probabilities, optimal_policy
-from bench.policy import ModelPolicy
+from bench.contracts.task import Prompt
+from bench.models.encoding import encode_prompt
+from bench.models.enumeration import kl, log_probabilities, optimal_policy
+from bench.workbench.policy import ModelPolicy
 
 
 class ExactGradientTrainer(Trainer):
@@ -23,7 +23,7 @@ class ExactGradientTrainer(Trainer):
     Args:
         train_dataset: column `prompt`.
         reference: π0.
-        rewards: r of all completions of a prompt, in the order of `bench.exact.all_completions`.
+        rewards: r of all completions of a prompt, in the order of `bench.models.enumeration.all_completions`.
         beta: β, reward per nat.
     """
 

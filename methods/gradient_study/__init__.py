@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from bench import Field, Method, Policy, Prompt, Workbench
-from bench.contracts import Task
+from bench.contracts.task import Task
 from methods.enumeration import why_not
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class GradientStudy(Method):
         return why_not(task)
 
     def _figures(self, workbench: Workbench, prompt: Prompt, seed: int) -> Iterator[tuple[str, float]]:
-        from bench.exact import enumerate_completions, states
+        from bench.models.enumeration import enumerate_completions, states
         from methods.gradient_study.advantages import Tree, advantage_quality, fitted_values
         from methods.gradient_study.gradients import quality
 
@@ -157,7 +157,7 @@ class GradientStudy(Method):
         """One batch's estimates with a reward that hides how it comes about, and with one whose slope is 0."""
         import torch
 
-        from bench.encoding import decode_completions
+        from bench.models.encoding import decode_completions
         from methods.gradient_study.gradients import score_function_gradient, stepped
 
         tokenizer, reward = workbench.tokenizer, workbench.reward_model

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from bench.exact import by_length
+from bench.models.enumeration import by_length
 from methods.policy_gradient.advantages import gae
 from methods.policy_gradient.rewards import terminal_rewards
 
@@ -15,8 +15,8 @@ from methods.policy_gradient.rewards import terminal_rewards
 class Tree(NamedTuple):
     """All completions of a prompt under π, one row each, and where they go through.
 
-    logp: (N), nats. tokens, states: (N, T), the actions and the states before them as `bench.exact.all_completions` and
-    `bench.exact.states` number them; states are −1 after a completion's end. vocabulary: the number of actions.
+    logp: (N), nats. tokens, states: (N, T), the actions and the states before them as `enumeration.all_completions` and
+    `enumeration.states` number them; states are −1 after a completion's end. vocabulary: the number of actions.
     """
 
     logp: Tensor

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from bench.exact import log_probabilities, objective
+from bench.models.enumeration import log_probabilities, objective
 from methods.policy_gradient.actor_critic import forward_completion, pick
 from methods.policy_gradient.advantages import baseline, gae
 from methods.policy_gradient.losses import policy_loss
@@ -36,7 +36,7 @@ def exact_gradient(
     """∇J by differentiating Σ_y π(y) r(y) − β KL(π ‖ π0) through the probability of every completion.
 
     Args:
-        rewards, logp_reference: r and log π0 of all completions, in the order of `bench.exact.all_completions`.
+        rewards, logp_reference: r and log π0 of all completions, in the order of `enumeration.all_completions`.
     """
     logp = log_probabilities(model, prompt_ids, max_new_tokens)
     return flat_gradient(objective(logp, logp_reference, rewards, beta), model)
@@ -58,7 +58,7 @@ def score_function_gradient(
     that it is subtracted from, so that with it the expectation is (1 − 1/n) ∇J for n completions.
 
     Args:
-        tokens, mask: (batch, tokens), sampled from `model` as `bench.sampling.generate` gives them.
+        tokens, mask: (batch, tokens), sampled from `model` as `bench.models.sampling.generate` gives them.
         scores: (batch), r.
         kind: the baseline b, see `methods.policy_gradient.advantages.baseline`.
     """

@@ -12,7 +12,7 @@ from methods.conditional import Conditional
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from bench.reward import RewardModel
+    from bench.models.learned_reward import RewardModel
 
 
 class Ordinal(Conditional):
@@ -39,7 +39,7 @@ class Ordinal(Conditional):
         """Train the regression, then use it."""
         import torch
 
-        from bench.models import load_classifier
+        from bench.models.loading import load_classifier
         from methods.ordinal.coral import train_on_ratings
 
         start = workbench.checkpoints / "sft"
@@ -64,7 +64,7 @@ class Ordinal(Conditional):
 
     def load(self, workbench: Workbench, directory: Path) -> Policy:
         """Restore the model, or π0 and the regression."""
-        from bench.models import load_classifier
+        from bench.models.loading import load_classifier
 
         if self.use == "condition":
             return workbench.load_policy(directory)
@@ -82,7 +82,7 @@ class FilteredPolicy(BestOfNPolicy):
 
 def scorer(workbench: Workbench, module: PreTrainedModel) -> RewardModel:
     """The regression as a callable on texts; its calls are charged as a reward model's, which it is in size."""
-    from bench.reward import RewardModel
+    from bench.models.learned_reward import RewardModel
 
     def count(texts: int) -> None:
         workbench.cost.reward_model_calls += texts

@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
 
-from bench.encoding import encode_wholes
-from bench.padding import pad_right
-from bench.training import FiniteCallback
+from bench.models.encoding import encode_wholes
+from bench.models.padding import pad_right
+from bench.models.training.callbacks import FiniteCallback
 
 if TYPE_CHECKING:
     from datasets import Dataset

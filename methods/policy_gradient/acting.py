@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from bench.contracts import Completion, Prompt
-from bench.encoding import decode_completions, encode_prompts
-from bench.errors import Diverged
-from bench.padding import pad_left
-from bench.sampling import generate
+from bench.contracts.errors import Diverged
+from bench.contracts.task import Completion, Prompt
+from bench.models.encoding import decode_completions, encode_prompts
+from bench.models.padding import pad_left
+from bench.models.sampling import generate
 from methods.policy_gradient.actor_critic import ActorCritic, forward_completion, pick
 from methods.policy_gradient.advantages import baseline, explained_variance, gae, whiten
 from methods.policy_gradient.constraint import adapted_kl_weight, adapted_step_kl_weight

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from bench.models import takes
+from bench.models.loading import takes
 
 
 def at_completion(states: Tensor, starts: Tensor, length: int, before: bool = True) -> Tensor:

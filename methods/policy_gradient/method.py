@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import model_validator
 
-from bench.contracts import Field, Task
-from bench.method import Method
-from bench.reward import RewardModel
-from bench.search_space import Range, SearchSpace
+from bench.contracts.plugin import Field
+from bench.contracts.search_space import Range, SearchSpace
+from bench.contracts.task import Task
+from bench.models.learned_reward import RewardModel
+from bench.workbench.method import Method
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, TrainerCallback
 
-    from bench.policy import Policy
-    from bench.workbench import Workbench
+    from bench.workbench.policy import Policy
+    from bench.workbench.workbench import Workbench
     from methods.policy_gradient.acting import Reward
 
 Baseline: TypeAlias = Literal["critic", "none", "batch", "leave_one_out"]

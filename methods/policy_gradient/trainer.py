@@ -18,9 +18,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader, TensorDataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback
 
-from bench.encoding import windows
-from bench.models import context_length
-from bench.padding import pad_right
+from bench.models.encoding import windows
+from bench.models.loading import context_length
+from bench.models.padding import pad_right
 from methods.policy_gradient.acting import Actor, Adapted, PrefixReward, Reward
 from methods.policy_gradient.actor_critic import ActorCritic, Pass, forward_completion, pick, text_nll
 from methods.policy_gradient.config import PolicyGradientConfig
@@ -58,7 +58,7 @@ class PolicyGradientTrainer(Trainer):
         callbacks: as for any Trainer. The model they see is an `ActorCritic`: `.policy`, `.critic`.
 
     Raises:
-        bench.errors.Diverged: when the reward is NaN or infinite.
+        bench.contracts.errors.Diverged: when the reward is NaN or infinite.
     """
 
     model: ActorCritic

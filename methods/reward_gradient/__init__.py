@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from bench.contracts import Field
-from bench.method import Method
-from bench.search_space import Choice, Range, SearchSpace
+from bench.contracts.plugin import Field
+from bench.contracts.search_space import Choice, Range, SearchSpace
+from bench.workbench.method import Method
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from bench.policy import Policy
-    from bench.workbench import Workbench
+    from bench.workbench.policy import Policy
+    from bench.workbench.workbench import Workbench
 
 
 class RewardGradient(Method):

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from bench.encoding import decode_completions, encode_prompts
-from bench.policy import Policy
-from bench.reward import RewardModel
-from bench.training import measured_steps
+from bench.models.encoding import decode_completions, encode_prompts
+from bench.models.learned_reward import RewardModel
+from bench.models.training.callbacks import measured_steps
+from bench.workbench.policy import Policy
 from methods.reward_gradient import objective
 from methods.reward_gradient.trainer import RewardGradientTrainer
 

@@ -9,9 +9,9 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from bench.errors import BenchError
-from bench.models import takes
-from bench.padding import positions
+from bench.contracts.errors import BenchError
+from bench.models.loading import takes
+from bench.models.padding import positions
 from methods.reward_gradient.relaxation import survival
 
 Relaxation: TypeAlias = Callable[[Tensor], Tensor]
@@ -145,7 +145,7 @@ def next_logits(model: Any, prompt_ids: Tensor, prompt_mask: Tensor, read: Tenso
 def score_every_end(module: Any, prompt_ids: Tensor, prompt_mask: Tensor, vectors: Tensor) -> Tensor:
     """The reward model's score of the completion as if it ended at each step, and, last, if it never did.
 
-    One causal pass scores all prefixes. On one-hot tokens each score is the one that `bench.reward.RewardModel` gives
+    One causal pass scores all prefixes. On one-hot tokens each score is the one that `learned_reward.RewardModel` gives
     the text: it is read at EOS (appended where the completion has none), or before it where EOS pads as well.
 
     Args:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback, TrainingArguments
 
-from bench.encoding import encode_pairs, encode_prompts
-from bench.padding import pad_left, pad_right
+from bench.models.encoding import encode_pairs, encode_prompts
+from bench.models.padding import pad_left, pad_right
 from methods.reward_gradient import objective
 from methods.reward_gradient.relaxation import Anneal, Estimator, annealed, relax
 from methods.reward_gradient.rollout import Rollout, check_shared_vocabulary, force, write

@@ -41,10 +41,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import field_validator, model_validator
 
-from bench.annotator import Annotated
-from bench.contracts import Completion, Field, Probe, Prompt
-from bench.encoding import PLAIN_CHAT_TEMPLATE, text_of
-from bench.errors import BenchError, nearest
+from bench.contracts.annotator import Annotated
+from bench.contracts.errors import BenchError, nearest
+from bench.contracts.plugin import Field
+from bench.contracts.task import Completion, Probe, Prompt
+from bench.models.encoding import PLAIN_CHAT_TEMPLATE, text_of
 from tasks.dataset.choices import read_choices
 from tasks.dataset.gold import Classifier, classifier
 from tasks.dataset.reading import NumberedRow, digest, digest_of_rows, read, read_hub
@@ -62,7 +63,7 @@ class DataSet(Annotated):
 
     Nobody knows the gold reward, unless `gold_texts` gives labelled texts to learn one from: then gold, in [0, 1], is
     that classifier's probability that prompt and completion together are positive (in conversations, the answer
-    alone). Data without pairs then gets an annotator, Bradley–Terry on gold (`bench.annotator.Annotated`): its
+    alone). Data without pairs then gets an annotator, Bradley–Terry on gold (`bench.Annotated`): its
     settings need `gold_texts`, and a data set's own pairs go before it.
     """
 
@@ -282,7 +283,7 @@ def _whole(prompt: Prompt, completion: Completion) -> str:
         return f"{prompt}{completion}"
     from jinja2 import Template
 
-    from bench.models import EOS
+    from bench.models.loading import EOS
 
     text: str = Template(PLAIN_CHAT_TEMPLATE).render(messages=prompt + completion, eos_token=EOS)
     return text.removesuffix(EOS)

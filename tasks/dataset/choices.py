@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.contracts import Probe
-from bench.errors import BenchError
+from bench.contracts.errors import BenchError
+from bench.contracts.task import Probe
 from tasks.dataset.reading import BadRow, is_utf8, read, read_lines
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz")

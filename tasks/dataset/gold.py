@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
+from bench.contracts.errors import BenchError
 from tasks.dataset.reading import BadRow, is_utf8, read
 from tasks.dataset.rows import plain
 

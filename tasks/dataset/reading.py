@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from bench.errors import BenchError, nearest
+from bench.contracts.errors import BenchError, nearest
 
 PLAIN = (".json", ".jsonl", ".csv", ".tsv")
 ENDINGS = (*PLAIN, *(f"{ending}.gz" for ending in PLAIN), ".parquet")

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.contracts import Completion, Prompt
-from bench.encoding import text_of
-from bench.errors import BenchError, nearest
+from bench.contracts.errors import BenchError, nearest
+from bench.contracts.task import Completion, Prompt
+from bench.models.encoding import text_of
 from tasks.dataset.reading import BadRow, NumberedRow, is_utf8
 
 COLUMNS = ("prompt", "chosen", "rejected", "completion", "quality", "messages", "text")

@@ -5,6 +5,7 @@ Additions are fine; put them into ``public_names.txt`` once they are released.
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 from importlib import resources
@@ -57,6 +58,14 @@ def test_no_public_name_has_vanished() -> None:
     assert held_names() <= set(bench.__all__)
     assert all(hasattr(bench, name) for name in bench.__all__)
     assert bench.CONTRACT == HELD_CONTRACT, "with a new contract, hold what it promises"
+
+
+def test_the_face_names_the_same_modules_to_type_checkers_and_at_run_time() -> None:
+    tree = ast.parse(inspect.getsource(bench))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    assert {alias.name: node.module for node in imports for alias in node.names} == bench._MODULE_OF
+    assert sorted(bench._MODULE_OF) == sorted(bench.__all__)
 
 
 @pytest.mark.parametrize("call", CALLS)

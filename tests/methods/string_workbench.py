@@ -8,9 +8,9 @@ import torch
 from datasets import Dataset
 from transformers import GPT2ForSequenceClassification
 
-from bench.models import tiny_model, word_tokenizer
-from bench.settings import TinyModel
-from bench.workbench import Workbench
+from bench.contracts.stage_settings import TinyModel
+from bench.models.loading import tiny_model, word_tokenizer
+from bench.workbench.workbench import Workbench
 from tasks.strings import Strings
 
 TASK = Strings(noise=0)
@@ -96,7 +96,7 @@ def logged(method, place) -> list[dict[str, float]]:
 
 def sequence_logps(model, prompts, completions, tokenizer=TOKENIZER):
     """Log-probabilities of whole completions and their numbers of tokens, EOS included: computed one by one."""
-    from bench.encoding import encode
+    from bench.models.encoding import encode
 
     sums, lengths = [], []
     for prompt, completion in zip(prompts, completions, strict=True):

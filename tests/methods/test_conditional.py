@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from string_workbench import TASK, TOKENIZER, model, same, string_workbench
 
-from bench.errors import BenchError
-from bench.models import load_model
+from bench.contracts.errors import BenchError
+from bench.models.loading import load_model
 from methods.conditional import Conditional
 from methods.conditional.control import Controlled, fold, quantile_of
+from tests.methods.string_workbench import TASK, TOKENIZER, model, same, string_workbench
 
 IDS = torch.tensor([[5, 9, 12, 3], [4, 4, 7, 1]])
 

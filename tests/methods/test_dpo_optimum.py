@@ -8,10 +8,10 @@ import pytest
 import torch
 from datasets import Dataset
 
-from bench.exact import kl, optimal_policy
-from bench.models import word_tokenizer
-from bench.policy import ModelPolicy
-from bench.workbench import Workbench
+from bench.models.enumeration import kl, optimal_policy
+from bench.models.loading import word_tokenizer
+from bench.workbench.policy import ModelPolicy
+from bench.workbench.workbench import Workbench
 from methods.dpo import DPO
 from tasks.strings import Strings
 from tests.small_models import trained

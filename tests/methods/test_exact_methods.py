@@ -10,12 +10,12 @@ import pytest
 import torch
 from transformers import GPT2ForSequenceClassification
 
-from bench.exact import best_of_n, entropy, expected_reward, kl, objective, optimal_value
-from bench.models import tiny_model, word_tokenizer
-from bench.policy import ModelPolicy
-from bench.settings import TinyModel
-from bench.stages.exact import exact_columns, exact_scores
-from bench.workbench import Workbench
+from bench.contracts.stage_settings import TinyModel
+from bench.models.enumeration import best_of_n, entropy, expected_reward, kl, objective, optimal_value
+from bench.models.loading import tiny_model, word_tokenizer
+from bench.stages.exact_columns import exact_columns, exact_scores
+from bench.workbench.policy import ModelPolicy
+from bench.workbench.workbench import Workbench
 from methods.best_of_n import BestOfN
 from methods.exact_gradient import ExactGradient
 from methods.exact_posterior import ExactPosterior

@@ -3,12 +3,12 @@
 import pytest
 import torch
 from pydantic import ValidationError
-from string_workbench import TOKENIZER, Uneven, logged, model, pad_is_eos, same, string_workbench
 
-from bench.padding import pad_left
+from bench.models.padding import pad_left
 from methods.expert_iteration import ExpertIteration
 from methods.grpo import GRPO
 from methods.rloo import RLOO, count_positions_from_the_first_token
+from tests.methods.string_workbench import TOKENIZER, Uneven, logged, model, pad_is_eos, same, string_workbench
 
 QUICK = {"steps": 2, "rollouts": 16, "num_generations": 4, "epochs": 2, "minibatches": 2}
 ONLINE = [RLOO(**QUICK), GRPO(**QUICK)]

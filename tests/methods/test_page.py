@@ -9,9 +9,10 @@ import pytest
 import typer
 
 import bench
-from bench import cli, plugins
-from bench.matrix import load_matrix
-from bench.workbench import Workbench
+from bench import cli
+from bench.catalogue import plugins
+from bench.matrix.reading import load_matrix
+from bench.workbench.workbench import Workbench
 
 FOLDER = Path(__file__).parents[2] / "methods"
 README = (FOLDER / "README.md").read_text()
@@ -76,8 +77,8 @@ def test_every_method_shown_trains_and_gets_what_it_is_after(run):
 
 
 def test_the_judge_shown_judges_that_run_and_the_measure_shown_is_in_its_records(run, folder):
-    from bench.judging import judge_run, make_judge
-    from bench.runner import store_at
+    from bench.judging.asking import judge_run, make_judge
+    from bench.running.run import store_at
 
     judge_run(run.directory, make_judge("brief", (), [folder / "extras.py"]), store_at(folder / "store"))
     assert (run.directory / "comparisons.parquet").is_file()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from datasets import Dataset
 from pydantic import ValidationError
-from test_reward_optimising_methods import Films, reward_module, same, sft, workbench
 
 from methods.a2c import A2C
 from methods.natural_gradient import NaturalGradient
@@ -16,6 +15,7 @@ from methods.ppo_max import PPOMax
 from methods.ppo_penalty import PPOPenalty
 from methods.trpo import TRPO
 from methods.vpg import VPG
+from tests.methods.test_reward_optimising_methods import Films, reward_module, same, sft, workbench
 
 PRESETS = [PPO, PPOMax, PPOPenalty, VPG, A2C, TRPO, NaturalGradient]
 TEXTS = ["the film", "a bad plot", "not a good film", "good"]

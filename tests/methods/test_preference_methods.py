@@ -5,7 +5,14 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from string_workbench import (
+
+from methods.cdpo import CDPO
+from methods.dpo import DPO
+from methods.ipo import IPO
+from methods.kto import KTO
+from methods.orpo import ORPO
+from methods.simpo import SimPO
+from tests.methods.string_workbench import (
     TOKENIZER,
     logged,
     model,
@@ -15,13 +22,6 @@ from string_workbench import (
     sequence_logps,
     string_workbench,
 )
-
-from methods.cdpo import CDPO
-from methods.dpo import DPO
-from methods.ipo import IPO
-from methods.kto import KTO
-from methods.orpo import ORPO
-from methods.simpo import SimPO
 
 METHODS = [DPO, IPO, CDPO, KTO, SimPO, ORPO]
 QUICK = {"epochs": 2, "learning_rate": 1e-2}

@@ -6,7 +6,13 @@ import pytest
 import torch
 from datasets import Dataset
 from scipy.stats import spearmanr
-from string_workbench import (
+
+from methods.completions.trainer import collate
+from methods.ordinal import Ordinal
+from methods.ordinal.coral import CORAL, LEVELS, ordinal_loss, starting_thresholds
+from methods.rank import Rank, rank_loss
+from methods.unlikelihood import Unlikelihood, unlikelihood_loss
+from tests.methods.string_workbench import (
     TASK,
     TOKENIZER,
     model,
@@ -16,12 +22,6 @@ from string_workbench import (
     sequence_logps,
     string_workbench,
 )
-
-from methods.completions.trainer import collate
-from methods.ordinal import Ordinal
-from methods.ordinal.coral import CORAL, LEVELS, ordinal_loss, starting_thresholds
-from methods.rank import Rank, rank_loss
-from methods.unlikelihood import Unlikelihood, unlikelihood_loss
 
 QUICK = {"epochs": 3, "learning_rate": 1e-2}
 TRAINED = [
@@ -175,7 +175,7 @@ def test_same_seed_same_weights_and_pad_may_be_eos(method, tmp_path):
     assert same(first.model, second.model)
     assert not same(first.model, method.train(string_workbench(tmp_path, seed=1)).model)
     padded = method.train(string_workbench(tmp_path, tokenizer=pad_is_eos())).model
-    if method.name == "ordinal":  # its score is read one token earlier there, see bench.reward
+    if method.name == "ordinal":  # its score is read one token earlier there, see bench.models.learned_reward
         assert all(p.isfinite().all() for p in padded.parameters())
     else:
         states = first.model.state_dict(), padded.state_dict()

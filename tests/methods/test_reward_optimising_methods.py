@@ -10,11 +10,11 @@ import torch
 from datasets import Dataset
 from transformers import GPT2ForSequenceClassification
 
-from bench.contracts import Task
-from bench.errors import BenchError
-from bench.models import tiny_model, word_tokenizer
-from bench.settings import TinyModel
-from bench.workbench import Workbench
+from bench.contracts.errors import BenchError
+from bench.contracts.stage_settings import TinyModel
+from bench.contracts.task import Task
+from bench.models.loading import tiny_model, word_tokenizer
+from bench.workbench.workbench import Workbench
 from methods.ppo import PPO
 from methods.reward_gradient import RewardGradient
 

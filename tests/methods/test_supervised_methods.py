@@ -4,13 +4,13 @@ import math
 
 import pytest
 import torch
-from string_workbench import TASK, logged, model, string_workbench
 
 from bench import BenchError
 from methods.best_of_n import BestOfN
 from methods.dpo import DPO
 from methods.lima import LIMA
 from methods.sft import SFT
+from tests.methods.string_workbench import TASK, logged, model, string_workbench
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ class Job:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
         env = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
-        # as in the bench's own worker, see `bench.runner.pool`: for either side
+        # as in the bench's own worker, see `bench.running.pool`: for either side
         env |= {"MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_MMAP_THRESHOLD_": str(1 << 30)}
         if side != OURS:
             env.pop("PYTHONPATH", None)

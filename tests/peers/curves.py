@@ -23,15 +23,15 @@ from common import OURS, RESULTS, SCRIPTS, TRL, Job
 import bench
 from bench.analysis.layout import markdown
 from bench.analysis.statistics import mean_interval, paired_difference
-from bench.contracts import Task
-from bench.matrix import Matrix, parse_matrix
+from bench.contracts.task import Task
+from bench.matrix.reading import Matrix, parse_matrix
 from bench.measures.divergence import sequence_scores
-from bench.models import load_classifier, load_model, load_tokenizer
-from bench.policy import ModelPolicy
-from bench.reward import RewardModel
-from bench.runner import store_at
-from bench.source import source_digest
+from bench.models.learned_reward import RewardModel
+from bench.models.loading import load_classifier, load_model, load_tokenizer
+from bench.running.run import store_at
 from bench.stages.graph import stages_of
+from bench.store.source import source_digest
+from bench.workbench.policy import ModelPolicy
 
 ABOUT = " ".join(str(__doc__).split("\n\n", 1)[1].split())
 START = "π0"

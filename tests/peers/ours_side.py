@@ -5,8 +5,8 @@ from __future__ import annotations
 from common import Pacer, finish, load_prompts, load_tokenizer, read_job
 from datasets import Dataset
 
-from bench.models import load_classifier, load_model
-from bench.reward import RewardModel
+from bench.models.learned_reward import RewardModel
+from bench.models.loading import load_classifier, load_model
 from methods.policy_gradient.config import PolicyGradientConfig
 from methods.policy_gradient.trainer import PolicyGradientTrainer
 

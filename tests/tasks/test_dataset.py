@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from bench.contracts import Task
-from bench.errors import BenchError
+from bench.contracts.errors import BenchError
+from bench.contracts.task import Task
 from tasks.dataset import DataSet
 
 ROOT = Path(__file__).parents[2]
@@ -326,8 +326,8 @@ def test_the_corpus_holds_the_training_texts_and_none_of_the_test_split(tmp_path
 
 
 def test_conversations_enter_the_corpus_as_the_tiny_tokenizer_writes_them(tmp_path: Path) -> None:
-    from bench.encoding import encode
-    from bench.models import bpe_tokenizer
+    from bench.models.encoding import encode
+    from bench.models.loading import bpe_tokenizer
 
     rows = [{"messages": [user(f"a{i}"), assistant("b"), user("c & d"), assistant("e")]} for i in range(3)]
     task = DataSet(path=json_file(tmp_path, rows))

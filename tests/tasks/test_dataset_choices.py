@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bench.errors import BenchError
+from bench.contracts.errors import BenchError
 from tasks.dataset import DataSet
 from tasks.dataset.choices import read_choices
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from bench.errors import BenchError
+from bench.contracts.errors import BenchError
 from tasks.dataset import DataSet
 from tasks.dataset.gold import classifier, read_labelled
 from tasks.dataset.reading import digest

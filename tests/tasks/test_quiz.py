@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.encoding import encode
-from bench.models import word_tokenizer
+from bench.models.encoding import encode
+from bench.models.loading import word_tokenizer
 from tasks.quiz import ANSWERS, SURE, TELLINGS, Quiz, facts, parse
 
 
@@ -133,10 +133,10 @@ def test_texts_survive_the_tokenizer_and_each_choice_is_one_token(task: Quiz) ->
 
 def test_a_model_that_has_read_the_corpus_is_calibrated(task: Quiz, tmp_path: Path) -> None:
 
+    from bench.contracts.stage_settings import TinyModel
     from bench.measures.calibration import exact_calibration_error
     from bench.measures.choices import choice_probabilities, encode_questions
-    from bench.models import load_model, load_tokenizer
-    from bench.settings import TinyModel
+    from bench.models.loading import load_model, load_tokenizer
     from bench.stages.base import pretrain
     from bench.stages.job import Job
 

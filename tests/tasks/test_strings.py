@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from bench.encoding import encode
-from bench.models import word_tokenizer
+from bench.models.encoding import encode
+from bench.models.loading import word_tokenizer
 from tasks.strings import SYMBOLS, Strings, chain
 
 

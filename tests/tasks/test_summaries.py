@@ -7,8 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from bench.encoding import encode
-from bench.models import word_tokenizer
+from bench.models.encoding import encode
+from bench.models.loading import word_tokenizer
 from tasks.next_word import END, draw
 from tasks.summaries import CAREFUL, Summaries, report
 

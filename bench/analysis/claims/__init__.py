@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench.analysis.loading import RunFrames
+    from bench.records.loading import RunFrames
 
 
 def verdicts(run: RunFrames, claims: Path | None = None) -> pd.DataFrame:

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.analysis.frontier import points
-from bench.analysis.loading import RunFrames
-from bench.errors import BenchError, nearest
-from bench.measures.frontier import hypervolume
+from bench.analysis.curves.paths import points
+from bench.contracts.errors import BenchError, nearest
+from bench.measures.hypervolume import hypervolume
+from bench.measures.means import standardise_by
 from bench.measures.preference import ROUNDING
-from bench.measures.reward import standardise_by
+from bench.records.loading import RunFrames
 
 COLLAPSE = 0.2
 """How far gold must lie below π0's to be called a collapse."""

@@ -12,12 +12,12 @@ import pandas as pd
 from rich.console import Console
 
 from bench.analysis.claims.quantities import DERIVED, Quantities
-from bench.analysis.claims.reading import Claim, ClaimTest, frozen, load_claims
 from bench.analysis.claims.testing import Judged, Tested, Verdict, judge
 from bench.analysis.layout import Section, print_frame, wide_console, write_sections
-from bench.analysis.loading import RunFrames
 from bench.analysis.statistics import Interval
-from bench.analysis.tables import interval_text, pending_note
+from bench.analysis.tables.main import interval_text, pending_note
+from bench.records.claims import Claim, ClaimTest, frozen, load_claims
+from bench.records.loading import RunFrames
 
 ORDER: tuple[Verdict, ...] = ("reproduced", "contradicted", "inconclusive", "not testable here", "not run")
 _COLUMNS = ["id", "says", "source", "world", "planted", "published", "verdict", "effect", "seeds", "details"]

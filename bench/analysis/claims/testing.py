@@ -23,8 +23,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.analysis.claims.quantities import COLLAPSE, RANGE, Quantities
-from bench.analysis.claims.reading import Claim, ClaimTest, Group
 from bench.analysis.statistics import Interval, equivalence_test, mean_interval, paired_difference
+from bench.records.claims import Claim, ClaimTest, Group
 
 Outcome: TypeAlias = Literal["holds", "contradicted", "undecided", "not run"]
 Verdict: TypeAlias = Literal["reproduced", "contradicted", "inconclusive", "not testable here", "not run"]

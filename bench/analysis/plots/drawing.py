@@ -12,17 +12,17 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from bench.analysis.loading import RunFrames
-from bench.analysis.plots.calibration import reliability
 from bench.analysis.plots.estimators import estimators
-from bench.analysis.plots.frontiers import cost, diversity, perplexity, reward_kl
 from bench.analysis.plots.overoptimisation import overoptimisation
 from bench.analysis.plots.overview import overview
 from bench.analysis.plots.panel import Panel, choose
+from bench.analysis.plots.reliability import reliability
+from bench.analysis.plots.reward_over_kl import cost, diversity, perplexity, reward_kl
 from bench.analysis.plots.style import STYLE
 from bench.analysis.plots.training import training
-from bench.analysis.plots.winrates import win_rates, win_tie_loss
-from bench.errors import BenchError, nearest
+from bench.analysis.plots.wins import win_rates, win_tie_loss
+from bench.contracts.errors import BenchError, nearest
+from bench.records.loading import RunFrames
 
 PIXELS_PER_INCH = 160
 

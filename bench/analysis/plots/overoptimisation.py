@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.analysis.overoptimisation import LEAST_POINTS, Fit, Form, fit
+from bench.analysis.curves.overoptimisation_fit import LEAST_POINTS, Fit, Form, fit
 from bench.analysis.plots.panel import Panel, known
 from bench.analysis.plots.style import BLUE, GREY, VERMILION, frame, shortened, small_multiples, title
-from bench.measures.reward import standardise_by
+from bench.measures.means import standardise_by
 
 
 def overoptimisation(panel: Panel) -> Figure | str:

@@ -7,9 +7,9 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.analysis.plots.frontiers import reward_over_kl
 from bench.analysis.plots.overoptimisation import draw, handles, points, why_not
 from bench.analysis.plots.panel import Panel, furthest_apart, known
+from bench.analysis.plots.reward_over_kl import reward_over_kl
 from bench.analysis.plots.style import GREY, WIDTH, bars, shortened, title
 from bench.analysis.statistics import mean_interval
 

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from bench.analysis.loading import RunFrames
 from bench.analysis.plots.style import COLOURS, GREY, LINES, MARKERS, shortened
+from bench.records.loading import RunFrames
 
 MOST_ARMS = 10
 

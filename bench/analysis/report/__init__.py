@@ -12,12 +12,12 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.analysis.loading import RunFrames
 from bench.analysis.report.pictures import embed_plots
 from bench.analysis.report.samples import choose_samples
 from bench.analysis.report.sheets import claim_sheet, cost_sheet, main_sheet, win_rate_sheets
 from bench.analysis.report.summary import summarise_in_words
 from bench.analysis.report.words import counted, labels, listed
+from bench.records.loading import RunFrames
 
 HERE = Path(__file__).parent
 

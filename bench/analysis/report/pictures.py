@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from bench.analysis.loading import RunFrames
 from bench.analysis.report.words import labels
+from bench.records.loading import RunFrames
 
 LIMIT = 6_000_000
 """Bytes that all pictures together may take on the page."""

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.analysis.loading import RunFrames
 from bench.analysis.report.summary import wanted
 from bench.analysis.report.words import labels
-from bench.measures.reward import standardise_by
+from bench.measures.means import standardise_by
+from bench.records.loading import RunFrames
 
 
 class Share(NamedTuple):

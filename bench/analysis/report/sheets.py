@@ -9,13 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.cost import NOTES as COST_NOTES
-from bench.analysis.cost import cost_table, costs
-from bench.analysis.loading import RunFrames
 from bench.analysis.report.summary import VERDICTS
 from bench.analysis.report.words import labels
-from bench.analysis.tables import main_table, sections
-from bench.analysis.winrate_tables import notes_on, table_of, tournaments
+from bench.analysis.tables.cost import NOTES as COST_NOTES
+from bench.analysis.tables.cost import cost_table, costs
+from bench.analysis.tables.main import main_table, sections
+from bench.analysis.winrates.table import notes_on, table_of, tournaments
+from bench.records.loading import RunFrames
 
 _NUMBER = re.compile(r"[≤≥+−-]? ?\d")
 

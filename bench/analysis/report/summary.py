@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from bench.analysis.loading import RunFrames
-from bench.analysis.paired import by_seed
 from bench.analysis.report.words import be, counted, labels, listed
 from bench.analysis.statistics import mean_interval, paired_difference
-from bench.analysis.tables import interval_text, pending_note
+from bench.analysis.tables.main import interval_text, pending_note
+from bench.analysis.tables.paired import by_seed
+from bench.records.loading import RunFrames
 
 VERDICTS = ("contradicted", "reproduced", "inconclusive", "not testable here", "not run")
 """In the order in which a reader wants to hear of them."""

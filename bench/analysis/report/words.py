@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.analysis.loading import RunFrames
+from bench.records.loading import RunFrames
 
 
 def listed(parts: Sequence[str], most: int | None = None) -> str:

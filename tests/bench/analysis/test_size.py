@@ -9,8 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from bench.analysis.loading import RECORDS
-from bench.measures import MEASURES
+from bench.measures.registry import MEASURES
+from bench.records.loading import RECORDS
 
 AGGREGATE = """
 import resource, sys, time

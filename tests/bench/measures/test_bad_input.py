@@ -5,8 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from bench.errors import BenchError
-from bench.measures import MEASURES
+from bench.contracts.errors import BenchError
 from bench.measures.calibration import (
     accuracy,
     brier_score,
@@ -20,10 +19,11 @@ from bench.measures.calibration import (
 from bench.measures.computing import compute, function_of
 from bench.measures.divergence import best_of_n_bound, kl_k3_high, kl_k3_low, mean_kl, mean_kl_k3
 from bench.measures.diversity import distinct_1, self_bleu, unique_share
+from bench.measures.means import standard_deviation
 from bench.measures.perplexity import perplexity
 from bench.measures.preference import win_rate, win_rate_of_scores
-from bench.measures.reward import standard_deviation
-from bench.measures.reward_model import pair_accuracy, pair_ece, pair_nll
+from bench.measures.registry import MEASURES
+from bench.measures.reward_accuracy import pair_accuracy, pair_ece, pair_nll
 
 ONE_COLUMN = [info for info in MEASURES.values() if len(info.columns) == 1 and info.columns[0] != "answers"]
 

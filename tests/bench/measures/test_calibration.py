@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench.contracts import Probe
+from bench.contracts.stage_settings import TinyModel
+from bench.contracts.task import Probe
 from bench.measures.calibration import (
     at_temperature,
     brier,
@@ -21,8 +22,7 @@ from bench.measures.calibration import (
     wilson_interval,
 )
 from bench.measures.choices import choice_probabilities, encode_questions
-from bench.models import bpe_tokenizer, tiny_model, word_tokenizer
-from bench.settings import TinyModel
+from bench.models.loading import bpe_tokenizer, tiny_model, word_tokenizer
 
 
 def simulated(seed: int, questions: int, choices: int, over_confidence: float = 1.0):

@@ -17,7 +17,7 @@ from bench.measures.divergence import (
     reference_scores,
     sequence_scores,
 )
-from bench.policy import Samples
+from bench.workbench.policy import Samples
 
 VOCABULARY, LENGTH, EOS = 4, 3, 0
 PROMPT = [2, 1]

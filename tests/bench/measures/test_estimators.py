@@ -6,10 +6,10 @@ import torch
 from scipy import stats
 
 from bench.analysis.statistics import mean_interval
-from bench.exact import entropy, enumerate_completions, expected_reward, kl
 from bench.measures.divergence import kl_k1, kl_k3, kl_k3_high, kl_k3_low, sequence_scores
-from bench.models import word_tokenizer
-from bench.policy import ModelPolicy
+from bench.models.enumeration import entropy, enumerate_completions, expected_reward, kl
+from bench.models.loading import word_tokenizer
+from bench.workbench.policy import ModelPolicy
 from tasks.strings import Strings
 from tests.small_models import trained
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import bench.measures
-from bench.errors import BenchError
-from bench.measures import MEASURES
+from bench.contracts.errors import BenchError
 from bench.measures.computing import compute, function_of
 from bench.measures.metrics import metric
 from bench.measures.page import page
+from bench.measures.registry import MEASURES
 
 N = 12
 

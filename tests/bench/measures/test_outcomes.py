@@ -6,10 +6,10 @@ import sys
 import numpy as np
 import pytest
 
-from bench.measures import MEASURES
 from bench.measures.diversity import distinct_n, token_entropy, unique_share
+from bench.measures.means import standardise
 from bench.measures.preference import outcomes, win_rate, win_tie_loss
-from bench.measures.reward import standardise
+from bench.measures.registry import MEASURES
 
 
 def test_win_tie_loss_with_a_band():
@@ -46,7 +46,7 @@ def test_standardised_on_the_reference():
 
 
 def test_the_registry_imports_nothing_heavy():
-    code = "import sys, bench.measures; print([m for m in ('torch', 'pandas', 'scipy') if m in sys.modules])"
+    code = "import sys, bench.measures.registry; print([m for m in ('torch', 'pandas', 'scipy') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
     assert all(info.name == name and info.description for name, info in MEASURES.items())

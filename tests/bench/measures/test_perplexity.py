@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from bench.contracts.stage_settings import TinyModel
 from bench.measures.perplexity import perplexity, token_nll
-from bench.models import tiny_model, word_tokenizer
-from bench.settings import TinyModel
+from bench.models.loading import tiny_model, word_tokenizer
 
 
 def test_perplexity_weighs_tokens_not_texts():

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from bench.measures.reward_model import rank_correlation
+from bench.measures.reward_accuracy import rank_correlation
 
 
 def test_rank_correlation_is_spearmans_with_tied_ranks_shared():

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bench.models import tiny_model, word_tokenizer
-from bench.settings import Settings, TinyModel
+from bench.contracts.stage_settings import Settings, TinyModel
+from bench.models.loading import tiny_model, word_tokenizer
 from bench.stages.job import Job
 from tasks.strings import Strings
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from string_stages import job, untrained_model
 
-from bench.models import load_classifier, load_model
-from bench.settings import PreferencesStage, RewardModelStage
+from bench.contracts.stage_settings import PreferencesStage, RewardModelStage
+from bench.models.loading import load_classifier, load_model
 from bench.stages import preferences, reward_model
-from bench.workbench import Workbench
+from bench.workbench.workbench import Workbench
 from methods.dpo import DPO
 from tasks.strings import Strings
+from tests.bench.stages.string_stages import job, untrained_model
 
 TASK = Strings(noise=0.1)
 

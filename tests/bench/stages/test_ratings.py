@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from string_stages import job
 
-from bench.settings import RatingsStage, TinyModel
+from bench.contracts.stage_settings import RatingsStage, TinyModel
 from bench.stages import ratings
 from bench.stages.base import pretrain
 from tasks.strings import Strings
+from tests.bench.stages.string_stages import job
 
 TASK = Strings(noise=0, raters=3, rater_spread=1)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bench.contracts import Probe
+from bench.contracts.task import Probe
 from bench.measures.choices import Questions, encode_questions
-from bench.models import bpe_tokenizer, word_tokenizer
+from bench.models.loading import bpe_tokenizer, word_tokenizer
 
 
 def test_a_question_fits_if_its_longest_choice_does() -> None:

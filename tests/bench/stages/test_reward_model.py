@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from string_stages import job, untrained_model
 
-from bench.errors import BenchError
-from bench.models import Ensemble, load_classifier, load_model, load_tokenizer
-from bench.reward import RewardModel
-from bench.settings import PreferencesStage, RatingsStage, RewardModelStage
+from bench.contracts.errors import BenchError
+from bench.contracts.stage_settings import PreferencesStage, RatingsStage, RewardModelStage
+from bench.models.learned_reward import RewardModel
+from bench.models.loading import Ensemble, load_classifier, load_model, load_tokenizer
 from bench.stages import preferences, ratings, reward_model
 from bench.stages.job import Job, seed_everything
 from tasks.strings import Strings
+from tests.bench.stages.string_stages import job, untrained_model
 
 TASK = Strings(noise=0.1)
 PROMPTS, COMPLETIONS = ["a b", "a b", "c d"], [" c", " d e", " p o n"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.exact import enumerate_completions, states
-from bench.models import tiny_model, word_tokenizer
-from bench.settings import TinyModel
+from bench.contracts.stage_settings import TinyModel
+from bench.models.enumeration import enumerate_completions, states
+from bench.models.loading import tiny_model, word_tokenizer
 from methods.gradient_study.advantages import Tree, advantage_quality, fitted_values
 
 

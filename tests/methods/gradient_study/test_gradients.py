@@ -10,10 +10,10 @@ import torch
 from scipy import stats
 from transformers import GPT2ForSequenceClassification, TrainingArguments
 
-from bench.exact import log_probabilities, objective, rows_of
-from bench.models import word_tokenizer
-from bench.reward import RewardModel
-from bench.sampling import generate
+from bench.models.enumeration import log_probabilities, objective, rows_of
+from bench.models.learned_reward import RewardModel
+from bench.models.loading import word_tokenizer
+from bench.models.sampling import generate
 from methods.gradient_study.gradients import exact_gradient, flat_gradient, quality, score_function_gradient
 from methods.reward_gradient.trainer import RewardGradientTrainer
 from tasks.strings import Strings

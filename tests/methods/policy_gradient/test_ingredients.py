@@ -6,12 +6,12 @@ import copy
 
 import pytest
 import torch
-from test_policy_gradient_trainer import same, train, trainer, weights
 from torch.optim import SGD
 
 from methods.policy_gradient.actor_critic import at_completion
 from methods.policy_gradient.constraint import sequence_kl_loss, token_kl
 from methods.policy_gradient.trust_region import TrustRegion, conjugate_gradient, flat
+from tests.methods.policy_gradient.test_policy_gradient_trainer import same, train, trainer, weights
 from tests.small_models import classifier_for, gpt2, tokenizer
 
 ONE_UPDATE = {"num_mini_batches": 1, "num_ppo_epochs": 1}

@@ -9,7 +9,7 @@ import torch
 from datasets import Dataset
 from transformers import AutoModelForCausalLM
 
-from bench.errors import Diverged
+from bench.contracts.errors import Diverged
 from methods.policy_gradient.config import PolicyGradientConfig
 from methods.policy_gradient.trainer import PolicyGradientTrainer
 from tests.small_models import classifier_for, gpt2, llama, tokenizer

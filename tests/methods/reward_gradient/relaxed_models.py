@@ -8,7 +8,7 @@ import torch
 from datasets import Dataset
 from transformers import TrainingArguments
 
-from bench.padding import pad_left
+from bench.models.padding import pad_left
 from methods.reward_gradient.trainer import RewardGradientTrainer
 from tests.small_models import classifier_for, tokenizer
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from relaxed_models import PROMPTS, reward_for, trainer
 
-from bench.policy import ModelPolicy
-from bench.reward import RewardModel
+from bench.models.learned_reward import RewardModel
+from bench.workbench.policy import ModelPolicy
 from methods.reward_gradient import objective
 from methods.reward_gradient.gap import RelaxationGap
+from tests.methods.reward_gradient.relaxed_models import PROMPTS, reward_for, trainer
 from tests.small_models import gpt2, tokenizer
 
 

@@ -7,20 +7,20 @@ from functools import partial
 
 import pytest
 import torch
-from relaxed_models import PROMPTS, prompts, reward_for, trainer
 from transformers import (
     GPT2ForSequenceClassification,
 )
 
-from bench.encoding import decode_completions, encode_prompts
-from bench.errors import BenchError, Diverged
-from bench.padding import pad_right
-from bench.reward import RewardModel
-from bench.training import FiniteCallback
+from bench.contracts.errors import BenchError, Diverged
+from bench.models.encoding import decode_completions, encode_prompts
+from bench.models.learned_reward import RewardModel
+from bench.models.padding import pad_right
+from bench.models.training.callbacks import FiniteCallback
 from methods.reward_gradient import objective
 from methods.reward_gradient.relaxation import end_weights, relax
 from methods.reward_gradient.rollout import Rollout, force, next_logits, score_every_end, write
 from methods.reward_gradient.trainer import RewardGradientTrainer
+from tests.methods.reward_gradient.relaxed_models import PROMPTS, prompts, reward_for, trainer
 from tests.small_models import WORDS, gpt2, llama, tokenizer
 
 FORCED = [[1], [3, 1], [5, 4, 1], [6, 3, 4, 8]]  # end at once, soon, later, never

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bench.analysis.loading import RunFrames
+from bench.records.loading import RunFrames
 
 
 def made_run(arms, curves=None, training=None, completions=None, statuses=None, task="world"):

@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from made_run import made_run
 
 from bench.analysis.claims.quantities import DERIVED, Quantities, reached
-from bench.errors import BenchError
+from bench.contracts.errors import BenchError
+from tests.bench.analysis.claims.made_run import made_run
 
 CURVE = {"step": [0, 10, 20, 40], "kl": [0, 1, 2, 4], "proxy": [0, 1, 2, 3], "gold": [0.0, 0.3, 0.5, -0.3]}
 

@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from made_run import made_run
 
 from bench.analysis.claims.quantities import Quantities
-from bench.analysis.claims.reading import Claim, ClaimTest
 from bench.analysis.claims.testing import area_under_roc, judge, run_test
+from bench.records.claims import Claim, ClaimTest
+from tests.bench.analysis.claims.made_run import made_run
 
 NOISE = np.random.default_rng(0).normal(0, 0.05, 10)
 SEEDS = np.arange(10) / 10

@@ -1,0 +1,170 @@
+"""Who beat whom on which prompt: every arm's completions against every other's, and against π0's.
+
+`comparisons.parquet` in a run's folder holds what a judge said (`bench judge`); where there is none, the scores that
+the run stored judge, by gold where it is known and by the held-out reward model elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from bench.contracts.errors import BenchError, nearest
+from bench.measures.preference import verdicts
+from bench.records.loading import RunFrames, completion_digests, plain
+
+FILE = "comparisons.parquet"
+REFERENCE = "π0"
+"""The name of π0's own samples where no arm is the SFT policy."""
+MOST = 12
+"""Arms that meet each other unless they are named: of 60 there would be 1,770 pairs."""
+_OWN = "reference_"
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """What a judge said.
+
+    Attributes:
+        rows: one row per pair of completions. Columns: `task`, `model`, `seed`, `prompt_id`, `sample`, `first`,
+            `second` (arms), `verdict` (1, ½, 0 for the first; NaN: unparsable), `first_length`, `second_length`
+            (tokens); of a judge asked in both orders also `forward` and `backward`, its answers for the arm `first`.
+        judge: who, as people read it.
+        stale: were the completions made anew since?
+    """
+
+    rows: pd.DataFrame
+    judge: str
+    stale: bool = False
+
+
+def comparisons(run: RunFrames, arms: Collection[str] = ()) -> Comparisons | None:
+    """What `bench judge` left, else the comparison of stored scores; None where nobody can judge.
+
+    Only between the arms that `contestants` names.
+    """
+    among = contestants(run, arms)
+    file = run.directory / FILE
+    if file.exists():
+        rows = pd.read_parquet(file)
+        both = _among(rows, among, "first") & _among(rows, among, "second")
+        return Comparisons(rows[both], rows.attrs["judge"], rows.attrs["completions"] != fingerprint(run))
+    entrants = entrants_of(run)
+    entrants = entrants[_among(entrants, among, "arm")].reset_index(drop=True)
+    judges = ", ".join(sorted(set(run.records["judged_by"].dropna())))
+    if not judges or "judge" not in entrants or entrants["judge"].isna().all():
+        return None
+    return Comparisons(by_score(pair_up(entrants), entrants["judge"], tie_band(run)), judges)
+
+
+def contestants(run: RunFrames, arms: Collection[str] = ()) -> dict[tuple[str, str], list[str]]:
+    """Who meets whom, by task and model: `arms`, else all, else (more than 12) each method's first, the first 12.
+
+    Raises:
+        BenchError: no arm is called so, with the nearest name.
+    """
+    known = list(dict.fromkeys(run.records["arm"]))
+    for arm in arms:
+        if arm not in known:
+            raise BenchError(f"no arm {arm!r} in {run.directory}{nearest(arm, known)}")
+    chosen = {}
+    for task, model, records in run.groups():
+        every = records["arm"].drop_duplicates()
+        firsts = every if len(every) <= MOST else records.loc[every.index].drop_duplicates("method")["arm"][:MOST]
+        chosen[task, model] = [arm for arm in every if arm in arms] if arms else firsts.tolist()
+    return chosen
+
+
+def _among(rows: pd.DataFrame, chosen: Mapping[tuple[str, str], Sequence[str]], column: str) -> NDArray[np.bool_]:
+    """Does the arm in the column meet others? π0's own samples always do."""
+    meet = [(*key, arm) for key, arms in chosen.items() for arm in (*arms, REFERENCE)]
+    known = pd.MultiIndex.from_tuples(meet, names=["task", "model", column])
+    return pd.MultiIndex.from_frame(rows[["task", "model", column]]).isin(known)
+
+
+def entrants_of(run: RunFrames) -> pd.DataFrame:
+    """The completions of every cell that ended well, and of π0 where no arm of its task and model is the SFT policy."""
+    records, rows = run.records, run.completions
+    ok = records[records["status"] == "ok"]
+    rows = rows[rows["cell"].isin(ok["cell"])]
+    parts = [rows.loc[:, [not str(name).startswith(_OWN) for name in rows]]]
+    for (task, model), cells in ok.groupby(["task", "model"], sort=False):
+        if (cells["method"] == "sft").any():
+            continue
+        here = rows[(rows["task"] == task) & (rows["model"] == model)]
+        # every cell of a seed carries the same samples of π0
+        for _, seed in here.groupby("seed", sort=True):
+            one = seed[seed["cell"] == seed["cell"].iloc[0]]
+            if f"{_OWN}length" in one and one[f"{_OWN}length"].notna().all():
+                theirs = [name for name in one if str(name).startswith(_OWN) and name != f"{_OWN}logp"]
+                own = one[["task", "model", "seed", "prompt_id", "sample", "prompt", *theirs]]
+                parts.append(own.rename(columns=lambda name: str(name).removeprefix(_OWN)).assign(arm=REFERENCE))
+    return pd.concat(parts, ignore_index=True)
+
+
+def pair_up(entrants: pd.DataFrame) -> pd.DataFrame:
+    """Every two arms' completions of the same prompt and sample, within task, model and seed.
+
+    Beside the identity of each pair: `mine` and `theirs`, the rows of `entrants` that stand behind it.
+
+    Raises:
+        BenchError: two cells were asked different prompts.
+    """
+    groups = entrants.groupby(["task", "model", "seed"], sort=False).indices.values()
+    places = [_pairs(entrants.iloc[rows], np.asarray(rows)) for rows in groups]
+    mine, theirs = np.concatenate([np.empty((2, 0), dtype=int), *places], axis=1)
+    asked = pd.factorize(entrants["prompt"].map(_key, na_action="ignore"))[0]
+    other = (asked[mine] != asked[theirs]) & (asked[mine] >= 0) & (asked[theirs] >= 0)  # −1: the text is packed away
+    if other.any():
+        first, second = (entrants["arm"].iloc[side[other.argmax()]] for side in (mine, theirs))
+        raise BenchError(f"the arms {first!r} and {second!r} answered different prompts: run the matrix again")
+    pairs = entrants[["task", "model", "seed", "prompt_id", "sample"]].take(mine).reset_index(drop=True)
+    sides = {"first": ("arm", mine), "second": ("arm", theirs)}
+    sides |= {"first_length": ("length", mine), "second_length": ("length", theirs)}
+    taken = {name: entrants[column].take(side).array for name, (column, side) in sides.items()}
+    return pairs.assign(mine=mine, theirs=theirs, **taken)
+
+
+def by_score(pairs: pd.DataFrame, scores: ArrayLike, band: float) -> pd.DataFrame:
+    """`pairs` judged by one score per entrant."""
+    values = np.asarray(scores, dtype=float)
+    judged = verdicts(values[pairs["mine"].to_numpy(int)], values[pairs["theirs"].to_numpy(int)], band)
+    return pairs.drop(columns=["mine", "theirs"]).assign(verdict=judged)
+
+
+def tie_band(run: RunFrames) -> float:
+    """The band that the matrix fixed before the run, in the judge's unit."""
+    file = run.directory / "run.json"
+    settings = json.loads(file.read_text()) if file.exists() else {}
+    return float(settings.get("evaluation", {}).get("tie_band", 0.0))
+
+
+def fingerprint(run: RunFrames) -> str:
+    """Identifies the completions that a run holds; packing leaves it as it is."""
+    digest = hashlib.sha256()
+    for name, of_cell in completion_digests(run).items():
+        digest.update(f"{name}\n{of_cell}\n".encode())
+    return digest.hexdigest()
+
+
+def _pairs(group: pd.DataFrame, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(2, pairs): the `rows` of all pairs in the completions of one task, model and seed, arms in order."""
+    arm, arms = pd.factorize(group["arm"])
+    question, questions = pd.factorize(pd.MultiIndex.from_frame(group[["prompt_id", "sample"]]))
+    place = np.full((len(arms), len(questions)), -1)
+    place[arm, question] = rows
+    first, second = np.triu_indices(len(arms), 1)
+    mine, theirs = place[first], place[second]
+    both = (mine >= 0) & (theirs >= 0)
+    return np.stack([mine[both], theirs[both]])
+
+
+def _key(prompt: Any) -> str:
+    return prompt if isinstance(prompt, str) else json.dumps(plain(prompt))

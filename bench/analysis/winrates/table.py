@@ -1,0 +1,143 @@
+"""Win rates of all arms against all others as people read them: on the terminal, in Markdown, CSV and LaTeX."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from bench.analysis.layout import Section, print_section, wide_console, write_sections
+from bench.analysis.statistics import Interval
+from bench.analysis.tables.main import interval_text
+from bench.analysis.winrates.pairs import MOST, REFERENCE, Comparisons, comparisons, contestants
+from bench.analysis.winrates.rates import intransitive, ratings, win_rates
+from bench.records.loading import RunFrames
+
+
+@dataclass(frozen=True)
+class Tournament:
+    """All comparisons of one task and model.
+
+    Attributes:
+        said: the comparisons, of this task and model alone.
+        rates: see `win_rates`.
+        ratings: see `winrates.ratings`; the anchor is the SFT policy, π0, or the first arm.
+        absent: how many arms of the task and model were left out, see `comparisons.contestants`.
+    """
+
+    task: str
+    model: str
+    said: Comparisons
+    rates: pd.DataFrame
+    ratings: pd.DataFrame
+    anchor: str
+    absent: int = 0
+
+
+def tournaments(run: RunFrames, arms: Sequence[str] = ()) -> list[Tournament]:
+    """One for each task and model that has comparisons, between `arms`, or those that `contestants` names."""
+    return _played(run, tuple(arms))
+
+
+@functools.lru_cache(maxsize=1)  # printed, written and drawn one after the other
+def _played(run: RunFrames, arms: tuple[str, ...]) -> list[Tournament]:
+    said = comparisons(run, arms)
+    if said is None:
+        return []
+    chosen = contestants(run, arms)
+    every = {(task, model): records["arm"].nunique() for task, model, records in run.groups()}
+    is_sft = run.records["method"] == "sft"
+    found = []
+    for (task, model), rows in said.rows.groupby(["task", "model"], sort=False):
+        met = pd.concat([rows["first"], rows["second"]]).unique().tolist()
+        sft = {*run.records.loc[is_sft, "arm"], REFERENCE}
+        anchor = next((arm for arm in met if arm in sft), met[0])
+        own = Comparisons(rows, said.judge, said.stale)
+        key = str(task), str(model)
+        absent = every[key] - len(chosen[key])
+        found.append(Tournament(*key, own, win_rates(rows), ratings(rows, anchor), anchor, absent))
+    return found
+
+
+def table_of(tournament: Tournament) -> pd.DataFrame:
+    """Texts: one row per arm, best first; its rating, its length, and a column for each opponent."""
+    rates = tournament.rates.set_index(["first", "second"])
+    order = tournament.ratings["arm"].tolist()
+    length = tournament.rates.groupby("first")["first_length"].mean()
+    rows = []
+    for arm, rating, low, high in tournament.ratings[["arm", "rating", "low", "high"]].to_numpy().tolist():
+        bounds = f"\n[{low:.2f}, {high:.2f}]" if math.isfinite(low) else ""
+        row = {"row against column": arm, "rating (logits)": f"{rating:.2f}{bounds}", "tokens": f"{length[arm]:.1f}"}
+        for other in order:
+            row[other] = _cell(rates.loc[(arm, other)]) if (arm, other) in rates.index else "·"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def notes_on(tournament: Tournament) -> Iterator[str]:
+    """What the reader of the table has to know, one line each."""
+    rows, rates = tournament.said.rows, tournament.rates
+    if tournament.said.stale:
+        yield "The completions were made anew since these were judged: run `bench judge` again."
+    if tournament.absent:
+        yield f"{tournament.absent} further arms are not here: by default each method's first arm, at most {MOST}."
+    yield f"Judge: {tournament.said.judge}. Completions of the same prompt, task, model and seed are compared."
+    several = (
+        "± half of the 95 % interval over seeds and prompts" if rates["seeds"].max() > 1 else "one seed: no intervals"
+    )
+    yield f"Win rate: (wins + ½ ties) / N, {several}; beneath it win / tie / loss in %."
+    yield "≈: the win rate on pairs of about the same length (at most 2 tokens or 10 % apart)."
+    yield f"Rating: Bradley–Terry, {tournament.anchor} = 0; who is ahead by 1 wins 73 %. [95 % interval]"
+    yield f"{len(rates) // 2} pairs of arms: the intervals are not widened for their number."
+    unparsable, total = int(rows["verdict"].isna().sum()), len(rows)
+    if unparsable:
+        yield f"Unparsable: {unparsable:,} of {total:,} comparisons ({unparsable / total:.1%}); they are in no rate."
+    if "forward" in rows:
+        both = rows.dropna(subset=["forward", "backward"])
+        changed = float((both["forward"] != both["backward"]).mean()) if len(both) else math.nan
+        yield f"Asked in both orders; {changed:.1%} of the answers changed with the order, which makes a tie."
+    triples = intransitive(rates)
+    for triple in triples:
+        circle = " > ".join([*triple.arms, triple.arms[0]])
+        doubt = "every interval excludes ½" if triple.certain else "not every interval excludes ½"
+        yield f"Intransitive: {circle} ({', '.join(f'{rate:.2f}' for rate in triple.rates)}; {doubt})."
+    if not triples:
+        yield "No intransitive triple: no three arms beat each other in a circle."
+
+
+def render_win_rates(run: RunFrames, console: Console | None = None, arms: Sequence[str] = ()) -> None:
+    """Print one table per task and model with its notes; nothing where nobody could judge."""
+    console = console or wide_console()
+    for each in tournaments(run, arms):
+        print_section(_section(each), console)
+
+
+def write_win_rates(run: RunFrames, directory: str | Path, arms: Sequence[str] = ()) -> list[Path]:
+    """Write ``winrates.md``, ``.tex``, ``.html`` and ``.csv``, and ``ratings.csv`` (plain numbers)."""
+    played = tournaments(run, arms)
+    if not played:
+        return []
+    rates = pd.concat([each.rates for each in played])
+    ratings = pd.concat([each.ratings.assign(task=each.task, model=each.model) for each in played])
+    plain = {"winrates": rates, "ratings": ratings}
+    return write_sections(directory, "winrates", list(map(_section, played)), plain)
+
+
+def _section(tournament: Tournament) -> Section:
+    title = f"{tournament.task} · {tournament.model}: win rates"
+    return Section(title, table_of(tournament), list(notes_on(tournament)))
+
+
+def _cell(pair: pd.Series) -> str:
+    judged = pair["win"] + pair["tie"] + pair["loss"]
+    if not judged:
+        return "unparsable"
+    rate = interval_text(Interval(pair["rate"], pair["low"], pair["high"], pair["seeds"]), pair["seeds"])
+    shares = " / ".join(f"{100 * pair[name] / judged:.0f}" for name in ("win", "tie", "loss"))
+    matched = f"≈ {pair['matched']:.2f}" if math.isfinite(pair["matched"]) else "≈ none"
+    return f"{rate}\n{shares}\n{matched}"

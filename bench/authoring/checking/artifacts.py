@@ -1,0 +1,169 @@
+"""The shared stages of the checking world, made once per process by the bench's own stages."""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import datasets
+from pyarrow import parquet
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from bench.authoring.checking.world import CheckingWorld
+from bench.contracts.measure import COLUMNS
+from bench.contracts.stage_settings import (
+    Evaluation,
+    PreferencesStage,
+    RatingsStage,
+    RewardModelStage,
+    SFTStage,
+    TinyModel,
+)
+from bench.models.loading import load_model, load_reward_model, load_tokenizer
+from bench.stages.job import INFO, Job
+from bench.workbench.method import Method
+from bench.workbench.policy import Policy
+from bench.workbench.workbench import Workbench
+
+if TYPE_CHECKING:
+    from bench.contracts.plugin import Settings
+    from bench.contracts.task import Task
+
+MODEL = TinyModel(layers=1, width=16, heads=2, context=32, steps=30)
+SHARED = ("base", "sft", "preferences", "ratings", "reward_model")
+_EVALUATION = Evaluation(samples=8, curve_points=0)
+SETTINGS: dict[str, Settings] = {
+    "sft": SFTStage(epochs=1),
+    "preferences": PreferencesStage(pairs=48, heldout=8),
+    "ratings": RatingsStage(ratings=48, heldout=8),
+    "reward_model": RewardModelStage(epochs=1, learning_rate=1e-2),
+    "reference": _EVALUATION,
+    "policy": _EVALUATION,
+    "evaluation": _EVALUATION,
+}
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """A folder with a subfolder per stage: ``base``, ``sft``, ``preferences``, ``ratings``, ``reward_model``."""
+
+    folder: Path
+
+    def tokenizer(self, pad_is_eos: bool) -> PreTrainedTokenizerBase:
+        """The base model's tokenizer; with EOS for padding, its other ids are the same."""
+        made = load_tokenizer(self.folder / "base")
+        if pad_is_eos:
+            made.pad_token = made.eos_token
+        return made
+
+    def rows(self, stage: str) -> datasets.Dataset:
+        """The training split of ``preferences`` or ``ratings``."""
+        return datasets.Dataset(parquet.read_table(self.folder / stage / "train.parquet"))
+
+    def model(self, stage: str, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+        """A fresh copy of the model of ``base`` or ``sft``."""
+        return load_model(self.folder / stage, tokenizer)
+
+    def reward_model(self, tokenizer: PreTrainedTokenizerBase) -> Any:
+        """A fresh copy of the reward model."""
+        return load_reward_model(self.folder / "reward_model", tokenizer)
+
+    def copy_to(self, folder: Path) -> Artifacts:
+        """A copy that may be damaged."""
+        shutil.copytree(self.folder, folder)
+        return Artifacts(folder)
+
+
+@cache
+def artifacts() -> Artifacts:
+    """Those of `CheckingWorld`, in a temporary folder that goes when the process ends."""
+    temporary = Path(tempfile.mkdtemp(prefix="bench-check-"))
+    atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+    folder = temporary / "shared"
+    made: dict[str, Path] = {}
+    for stage in SHARED:
+        made[stage] = run_stage(stage, CheckingWorld(), folder, made)
+    return Artifacts(folder)
+
+
+@cache
+def columns() -> dict[str, Any]:
+    """What the evaluation of the base model hands to measures, by column."""
+    folder = artifacts().folder
+    made = {stage: folder / stage for stage in SHARED}
+    found: dict[str, Any] = {}
+    for stage in ("reference", "policy", "evaluation"):
+        made[stage] = run_stage(stage, CheckingWorld(), folder.with_name("evaluated"), made, taken=found)
+    return found
+
+
+class _Base(Method):
+    """The base model as it is."""
+
+    def train(self, workbench: Workbench) -> Policy:
+        """Nothing to train."""
+        return workbench.policy(workbench.base_model())
+
+
+class _Taken:
+    """Stands where the evaluation has its plug-in measures, and keeps the column that it is given."""
+
+    def __init__(self, name: str, into: dict[str, Any]) -> None:
+        self.name, self.inputs, self.into = name, (name,), into
+
+    def __call__(self) -> _Taken:
+        return self
+
+    def compute(self, **given: Any) -> float:
+        """Keep it."""
+        self.into |= given
+        return 0.0
+
+
+def run_stage(
+    stage: str,
+    task: Task,
+    folder: Path,
+    parents: dict[str, Path],
+    settings: Settings | None = None,
+    model: TinyModel = MODEL,
+    taken: dict[str, Any] | None = None,
+) -> Path:
+    """Run one stage of `task` in this process, and return the folder with its artifact, ``<folder>/<stage>``.
+
+    Args:
+        settings: the stage's; by default those of `SETTINGS`.
+        taken: gets the columns that measures are computed from, in the stage `evaluation`.
+    """
+    quiet_libraries()
+    own = settings or SETTINGS.get(stage)
+    spec = {
+        "seed": 0,
+        "device": "cpu",
+        "model": model.model_dump(),
+        "demonstrations_seed": 0,
+        "corpus_seed": 0,
+        "settings": own.model_dump(mode="json") if own else {},
+        "split": "train",
+    }
+    directory = folder / stage
+    directory.mkdir(parents=True)
+    job = Job(spec, directory, dict(parents), folder / "scratch", lambda step, total: None)
+    job.task, job.method = task, _Base()
+    vars(job)["measures"] = [_Taken(name, taken) for name in COLUMNS] if taken is not None else []
+    info = importlib.import_module(f"bench.stages.{stage}").run(job)
+    (directory / INFO).write_text(json.dumps(info), encoding="utf-8")
+    return directory
+
+
+def quiet_libraries() -> None:
+    """No progress bars, and no cache of data sets on disk, as in the runner's workers."""
+    datasets.disable_caching()
+    datasets.disable_progress_bars()

@@ -1,0 +1,165 @@
+"""`bench judge`: has a judge compare what a run's policies wrote, and keeps its answers."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import inspect
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.analysis.winrates.pairs import FILE, Comparisons, by_score, entrants_of, fingerprint, pair_up, tie_band
+from bench.catalogue.plugins import find_judge
+from bench.contracts.errors import BenchError
+from bench.contracts.judge import Judge
+from bench.contracts.validation import assigned
+from bench.judging.scoring_judge import ScoringJudge, require_texts
+from bench.records.loading import load_run, plain
+from bench.store.store import Store
+
+BATCH = 256  # questions between two times that answers are written down
+Question = tuple[Any, Any, Any]
+"""A prompt and two completions."""
+
+
+def make_judge(name: str, assignments: Iterable[str] = (), plugins: Iterable[Path] = ()) -> Judge:
+    """The judge called `name` with settings from ``KEY=VALUE`` texts, their values written as in YAML.
+
+    Raises:
+        BenchError: no such judge or setting, or a value it does not take, with the nearest valid name.
+    """
+    return assigned(find_judge(name, plugins), assignments, f"judge {name!r}")
+
+
+def judge_run(
+    directory: Path, judge: Judge, store: Store, progress: Callable[[int, int], None] = lambda done, total: None
+) -> Comparisons:
+    """Compare every two arms, and each with π0, on the same prompts; write ``comparisons.parquet`` into the run.
+
+    A scoring judge scores each completion once. Another is asked about every pair in both orders; a win counts where
+    both answers agree, else it is a tie (Zheng et al. 2023, §3.4); one unparsable answer makes the pair unparsable.
+
+    Args:
+        progress: told how many of how many questions are answered.
+
+    Raises:
+        BenchError: nothing to compare, or no answer was to be had; what was answered before is kept in the store.
+    """
+    run = load_run(directory)
+    entrants = entrants_of(run)
+    pairs = pair_up(entrants)
+    if pairs.empty:
+        raise BenchError(f"{directory}: nothing to compare: no two arms have completions of one task, model and seed")
+    if isinstance(judge, ScoringJudge):
+        band = judge.tie_band if judge.tie_band is not None else tie_band(run)
+        rows = by_score(pairs, np.asarray(judge.scores(entrants), dtype=float), band)
+    else:
+        rows = _ask_both_ways(judge, entrants, pairs, store, progress)
+    rows.attrs = {"judge": describe(judge), "completions": fingerprint(run)}
+    temporary = run.directory / f".{FILE}"
+    rows.to_parquet(temporary)
+    temporary.replace(run.directory / FILE)
+    return Comparisons(rows, describe(judge))
+
+
+def describe(judge: Judge) -> str:
+    """A judge in a few words: its name and the settings that are not the defaults."""
+    chosen = judge.model_dump(mode="json", exclude_defaults=True, exclude=judge.immaterial)
+    settings = ", ".join(f"{name}={value}" for name, value in chosen.items() if len(str(value)) <= 80)
+    return judge.name + (f" ({settings})" if settings else "")
+
+
+def both_ways(forward: np.ndarray, backward: np.ndarray) -> np.ndarray:
+    """One verdict from the answers for the first completion in both orders: theirs where they agree, ½, or NaN."""
+    agreed = np.where(forward == backward, forward, 0.5)
+    return np.where(np.isnan(forward) | np.isnan(backward), np.nan, agreed)
+
+
+def _ask_both_ways(
+    judge: Judge, entrants: pd.DataFrame, pairs: pd.DataFrame, store: Store, progress: Callable[[int, int], None]
+) -> pd.DataFrame:
+    require_texts(entrants)
+    texts = [(plain(p), plain(c)) for p, c in zip(entrants["prompt"], entrants["completion"], strict=True)]
+    places = list(zip(pairs["mine"], pairs["theirs"], strict=True))
+    forward = [(texts[i][0], texts[i][1], texts[j][1]) for i, j in places]
+    backward = [(prompt, second, first) for prompt, first, second in forward]
+    answers = np.array(Answers(judge, store).ask([*forward, *backward], progress))
+    mine, theirs = answers[: len(places)], 1 - answers[len(places) :]
+    asked = {"verdict": both_ways(mine, theirs), "forward": mine, "backward": theirs}
+    return pairs.drop(columns=["mine", "theirs"]).assign(**asked)
+
+
+class Answers:
+    """A judge with a memory in the store: one line of JSON per answer, appended as it comes in.
+
+    The key is the judge's settings, less those that are immaterial, and its own file's code; an answer's is its texts.
+    """
+
+    def __init__(self, judge: Judge, store: Store) -> None:
+        self.judge, self.store = judge, store
+        settings = judge.model_dump(mode="json", exclude=judge.immaterial)
+        # its own file alone: an answer that was paid for must outlive a change elsewhere in the bench
+        code = ast.dump(ast.parse(Path(inspect.getfile(type(judge))).read_bytes()))
+        self.key = _digest([judge.name, settings, code])
+        self.file = store.path("answers", f"{self.key}.jsonl")
+
+    def ask(
+        self, questions: Sequence[Question], progress: Callable[[int, int], None] = lambda done, total: None
+    ) -> list[float]:
+        """One answer per question; each distinct question is asked once, ever. Equal completions are a tie unasked."""
+        keys = [_digest(question) for question in questions]
+        with self.store.lock("answers", self.key):
+            known = self._read()
+            new = {
+                key: question
+                for key, question in zip(keys, questions, strict=True)
+                if key not in known and question[1] != question[2]
+            }
+            todo = list(new.items())
+            for start in range(0, len(todo), BATCH):
+                progress(start, len(todo))
+                batch = todo[start : start + BATCH]
+                prompts, first, second = zip(*(question for _, question in batch), strict=True)
+                answers = self._checked(self.judge.compare(prompts, first, second), len(batch))
+                fresh = dict(zip((key for key, _ in batch), answers, strict=True))
+                self._write(fresh)
+                known |= fresh
+            progress(len(todo), len(todo))
+        ties = {key for key, (_, first, second) in zip(keys, questions, strict=True) if first == second}
+        return [0.5 if key in ties else known[key] for key in keys]
+
+    def _checked(self, answers: Sequence[float], count: int) -> list[float]:
+        plain = [float(answer) for answer in answers]
+        if len(plain) != count:
+            raise BenchError(f"judge {self.judge.name!r} gave {len(plain)} answers to {count} questions")
+        for answer in plain:
+            if not (answer in (0.0, 0.5, 1.0) or math.isnan(answer)):
+                raise BenchError(f"judge {self.judge.name!r} answered {answer}: valid are 1, 0.5, 0 and NaN")
+        return plain
+
+    def _read(self) -> dict[str, float]:
+        known = {}
+        for line in self.file.read_text(encoding="utf-8").splitlines() if self.file.exists() else ():
+            try:
+                entry = json.loads(line)
+                known[entry["pair"]] = math.nan if entry["answer"] is None else float(entry["answer"])
+            except (ValueError, KeyError, TypeError):
+                continue  # cut off when a process was killed: it is asked again
+        return known
+
+    def _write(self, answers: dict[str, float]) -> None:
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        with self.file.open("a", encoding="utf-8") as file:
+            for key, answer in answers.items():
+                # the line break comes first: it also ends a line that was cut off
+                file.write("\n" + json.dumps({"pair": key, "answer": None if math.isnan(answer) else answer}))
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]

@@ -1,0 +1,165 @@
+"""What a claim is: data in a YAML file, and, once a run has begun, frozen in the run's folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from pydantic import Field, model_validator
+
+from bench.contracts.errors import BenchError, nearest
+from bench.contracts.plugin import Settings
+from bench.contracts.validation import Source, mapping_of
+from bench.contracts.yaml import read_yaml
+from bench.records.record import commit
+from bench.store.store import write_atomically
+
+FROZEN = "claims.json"
+"""In a run's folder: its claims as they stood when the run began."""
+
+Kind: TypeAlias = Literal["difference", "equivalence", "spread", "level", "trend", "correlation", "prediction"]
+Group: TypeAlias = str | list[str]
+
+_ARMS = {"difference": 2, "equivalence": 2, "spread": 2, "level": 1}
+
+
+class ClaimTest(Settings):
+    """One comparison. See `bench.analysis.claims.testing` for what each kind computes."""
+
+    test: Kind = Field(description="what is computed")
+    measure: str | list[str] = Field(description="of each cell: see `bench.analysis.claims.quantities`")
+    arms: list[Group] = Field(min_length=1, description="labels; a list of labels is taken together")
+    expect: Literal["above", "below"] = Field("above", description="on which side of the margin; for a trend: rises")
+    margin: float = Field(0.0, description="in the measure's unit; of an equivalence: either way")
+    at: Literal["end", "equal kl", "equal compute", "equal proxy"] = Field(
+        "end", description="where two arms are compared: at the end of training, or where they have spent as much"
+    )
+    x: list[float] | None = Field(None, description="of a trend: what stands for each arm (or measure)")
+    against: str | None = Field(None, description="the other measure of a correlation or a prediction")
+    task: str | None = Field(None, description="label of the task, where it is not the claim's")
+    also: bool = Field(False, description="reported, and not deciding")
+
+    @model_validator(mode="after")
+    def _complete(self) -> ClaimTest:
+        wanted = _ARMS.get(self.test)
+        if wanted and len(self.arms) != wanted:
+            raise ValueError(f"test {self.test} takes {wanted} arm{'s' * (wanted > 1)}, not {len(self.arms)}")
+        if (self.test == "trend") != (self.x is not None):
+            raise ValueError("`x` goes with a trend, and a trend needs it")
+        points = len(self.measure) if isinstance(self.measure, list) else len(self.arms)
+        if self.x is not None and len(self.x) != points:
+            raise ValueError(f"`x` has {len(self.x)} values for {points} points")
+        if (self.test in ("correlation", "prediction")) != (self.against is not None):
+            raise ValueError("`against` goes with a correlation or a prediction, and they need it")
+        if self.test == "equivalence" and self.margin <= 0:
+            raise ValueError("an equivalence needs a margin above 0")
+        return self
+
+
+class Claim(Settings):
+    """A sentence and its tests: it is reproduced if all that decide hold, contradicted if one is contradicted."""
+
+    id: int = Field(ge=1, description="its number")
+    says: str = Field(min_length=1, description="the sentence")
+    source: str = Field(description="who says so")
+    world: Literal["exact", "sampled"] = Field("sampled", description="by enumeration, or by sampling")
+    task: str = Field(description="label of the task that it is tested on")
+    planted: str | None = Field(None, description="what was put into the world for it, and the control")
+    published: str | None = Field(None, description="figures that others measured, with their source")
+    needs: str | None = Field(None, description="why it cannot be tested here")
+    seeds: int = Field(10, ge=2, description="the fewest that a verdict rests on")
+    tests: list[ClaimTest] = Field([], description="what is compared")
+
+    @model_validator(mode="after")
+    def _testable(self) -> Claim:
+        if bool(self.tests) == bool(self.needs):
+            raise ValueError("a claim has `tests`, or says in `needs` why it has none")
+        if self.tests and all(test.also for test in self.tests):
+            raise ValueError("every test is `also`: none decides")
+        return self
+
+
+def load_claims(path: Path) -> list[Claim]:
+    """The claims in a YAML file: a list, each a mapping of `Claim`'s fields.
+
+    Raises:
+        BenchError: the first mistake, with file, line, key and the nearest valid one.
+    """
+    try:
+        value, lines = read_yaml(path.read_bytes().decode("utf-8-sig"), path.name)
+    except (OSError, UnicodeDecodeError) as error:
+        raise BenchError(f"{path}: cannot be read as claims: {error}") from None
+    source = Source(path.name, path.parent, lines)
+    if not isinstance(value, list):
+        raise source.error((), "claims are a list")
+    claims = []
+    for i, each in enumerate(value):
+        claims.append(source.settings((i,), Claim, mapping_of(source, (i,), each), "a claim"))
+        if claims[-1].id in {earlier.id for earlier in claims[:-1]}:
+            raise source.error((i, "id"), f"duplicate: there are two claims {claims[-1].id}")
+    return claims
+
+
+def check_claims(claims: Sequence[Claim], arms: dict[str, set[str]], name: str) -> None:
+    """Refuse a claim about an arm or a task that the matrix does not have.
+
+    Args:
+        arms: the arms of each task, by label.
+        name: how errors call the claims.
+    """
+    for claim in claims:
+        for test in claim.tests:
+            task = test.task or claim.task
+            if task not in arms:
+                raise BenchError(f"{name}: claim {claim.id}: no task {task!r} in the matrix{nearest(task, arms)}")
+            for arm in _labels(test.arms):
+                if arm not in arms[task]:
+                    raise BenchError(
+                        f"{name}: claim {claim.id}: no arm {arm!r} on task {task!r}{nearest(arm, arms[task])}"
+                    )
+
+
+def _labels(arms: Sequence[Group]) -> list[str]:
+    return [label for group in arms for label in ([group] if isinstance(group, str) else group)]
+
+
+# -- in a run's folder ----------------------------------------------------------------------------------------
+
+
+def freeze(path: Path, directory: Path) -> None:
+    """Keep the claims of `path` in the run's folder as they are before anything runs.
+
+    A claim that is there already stays as it was: what is changed once a run has begun is no prediction any more.
+    """
+    known = frozen(directory)
+    ids = {entry["claim"]["id"] for entry in known}
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    new = [
+        {"commit": commit(), "written": now, "claim": claim.model_dump(mode="json", exclude_unset=True)}
+        for claim in load_claims(path)
+        if claim.id not in ids
+    ]
+    if new:
+        entries = sorted([*known, *new], key=lambda entry: int(entry["claim"]["id"]))
+        write_atomically(directory / FROZEN, json.dumps(entries, indent=1, ensure_ascii=False))
+
+
+def frozen(directory: Path) -> list[dict[str, Any]]:
+    """What `freeze` kept: `commit` (of the bench), `written` (when) and `claim`, for each; empty where it kept none.
+
+    Raises:
+        BenchError: the file cannot be read.
+    """
+    file = directory / FROZEN
+    if not file.exists():
+        return []
+    try:
+        entries: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+        for entry in entries:
+            Claim(**entry["claim"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise BenchError(f"{file}: not a file of claims ({error})") from None
+    return entries

@@ -1,0 +1,39 @@
+"""What is sampled is what autograd takes, and its log-probabilities are the model's."""
+
+import torch
+
+from bench.contracts.stage_settings import TinyModel
+from bench.models.loading import load_model, tiny_model, word_tokenizer
+from bench.models.sampling import generate
+
+TOKENIZER = word_tokenizer([f"w{i}" for i in range(9)])
+
+
+def test_samples_can_be_trained_on_and_the_model_after_sampling():
+    model = tiny_model(TinyModel(layers=1, width=16, heads=2, context=16), TOKENIZER, seed=0)
+    torch.manual_seed(1)
+    prompts = torch.randint(3, 12, (4, 3))
+    tokens, mask, logprobs = generate(model, prompts, torch.ones_like(prompts), 5)
+    logits = model(torch.cat([prompts, tokens], 1)).logits[:, 2:-1]
+    again = logits.log_softmax(-1).gather(-1, tokens.unsqueeze(-1)).squeeze(-1) * mask
+    torch.testing.assert_close(again, logprobs, atol=1e-5, rtol=1e-5)
+    ((again - logprobs).exp() * mask).sum().backward()
+    assert model.transformer.wte.weight.grad.isfinite().all()
+
+
+def test_a_llama_is_trained_after_it_was_sampled_from(tmp_path):
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    shape = {"vocab_size": len(TOKENIZER), "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
+    heads = {
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "rope_scaling": {"rope_type": "dynamic", "factor": 2.0},
+    }
+    LlamaForCausalLM(LlamaConfig(**shape, **heads, max_position_embeddings=6)).save_pretrained(tmp_path)
+    model = load_model(tmp_path, TOKENIZER)
+    torch.manual_seed(1)
+    prompts = torch.randint(3, 12, (4, 5))
+    tokens, _, _ = generate(model, prompts, torch.ones_like(prompts), 6)  # its positions are stretched meanwhile
+    model(torch.cat([prompts, tokens], 1)).logits.sum().backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters())
