@@ -11,6 +11,7 @@ from torch.optim import SGD
 from methods.policy_gradient.actor_critic import at_completion
 from methods.policy_gradient.constraint import sequence_kl_loss, token_kl
 from methods.policy_gradient.trust_region import TrustRegion, conjugate_gradient, flat
+from tests.agreement import assert_same_training
 from tests.methods.policy_gradient.test_policy_gradient_trainer import same, train, trainer, weights
 from tests.small_models import classifier_for, gpt2, tokenizer
 
@@ -235,9 +236,7 @@ def test_pre_training_gradients_are_the_same_however_a_batch_is_split(tmp_path):
             learning_rate=0.1,
         )
 
-    one, eight = run(8, 1), run(1, 8)
-    for name in one:
-        torch.testing.assert_close(one[name], eight[name], atol=2e-6, rtol=1e-4)
+    assert_same_training(run(8, 1), run(1, 8), weights(trainer(tmp_path)), atol=2e-6, rtol=1e-4)
 
 
 def test_ptx_without_a_corpus_is_refused(tmp_path):

@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM
 from bench.contracts.errors import Diverged
 from methods.policy_gradient.config import PolicyGradientConfig
 from methods.policy_gradient.trainer import PolicyGradientTrainer
+from tests.agreement import assert_same_training
 from tests.small_models import classifier_for, gpt2, llama, tokenizer
 
 PROMPTS = ["the film", "a plot", "the bad bad film", "good", "not a good film", "the plot the plot", "a"]
@@ -154,9 +155,8 @@ def test_batch_8_and_batch_1_accumulated_8_times_are_the_same_training(tmp_path,
             max_steps=6,
         )
 
-    one, eight = run(8, 1), run(1, 8)
-    for name in one:
-        torch.testing.assert_close(one[name], eight[name], atol=2e-6, rtol=1e-4)
+    start = weights(trainer(tmp_path, critic=classifier_for(gpt2()) if separate else None))
+    assert_same_training(run(8, 1), run(1, 8), start, atol=2e-6, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("stop", "separate"), [(3, True), (4, False)])
@@ -189,8 +189,7 @@ def test_a_checkpoint_is_a_model_in_transformers_format_with_the_critic_beside_i
 
 def test_padding_with_eos_or_with_a_token_of_its_own_is_the_same_training(tmp_path):
     own, eos = train(tmp_path, max_steps=6), train(tmp_path, max_steps=6, pad_is_eos=True)
-    for name in own:
-        torch.testing.assert_close(own[name], eos[name], atol=1e-7, rtol=0)
+    assert_same_training(own, eos, weights(trainer(tmp_path)), atol=1e-7)
 
 
 def test_a_reward_that_carries_gradients_gives_the_same_update_as_a_detached_one(tmp_path):
