@@ -9,8 +9,7 @@ from pathlib import Path
 import typer
 
 from bench.contracts.errors import BenchError
-
-_RUN_FILE = "run.json"
+from bench.records.files import RUN_FILE
 
 Offer = tuple[str, str]
 """A word, and a line about it (shown where the shell can)."""
@@ -41,14 +40,14 @@ def matrices(incomplete: str) -> list[Offer]:
 
 def runs(incomplete: str) -> list[Offer]:
     """Folders of records: those under ``results``, and those in the folder that is being written."""
-    found = [path for path in [*Path("results").glob("*"), *_beside(incomplete)] if (path / _RUN_FILE).is_file()]
+    found = [path for path in [*Path("results").glob("*"), *_beside(incomplete)] if (path / RUN_FILE).is_file()]
     return _starting(incomplete, [*((str(path), "") for path in dict.fromkeys(found)), *_folders(incomplete)])
 
 
 def arms(ctx: typer.Context, incomplete: str) -> list[Offer]:
     """The arms of the run that the command line names."""
     # behind an option that still wants its value, the parser leaves the run among what it could not place
-    files = [Path(word) / _RUN_FILE for word in (ctx.params.get("run") or "", *ctx.args)]
+    files = [Path(word) / RUN_FILE for word in (ctx.params.get("run") or "", *ctx.args)]
     try:
         arms = json.loads(next(file for file in files if file.is_file()).read_bytes())["methods"]
     except (StopIteration, KeyError, ValueError, OSError):
@@ -77,4 +76,4 @@ def _beside(incomplete: str) -> Iterator[Path]:
 
 
 def _folders(incomplete: str) -> Iterator[Offer]:
-    return ((f"{path}/", "") for path in _beside(incomplete) if path.is_dir() and not (path / _RUN_FILE).is_file())
+    return ((f"{path}/", "") for path in _beside(incomplete) if path.is_dir() and not (path / RUN_FILE).is_file())

@@ -54,8 +54,10 @@ class Column(NamedTuple):
 
 
 # fmt: off
+# the columns of `RunFrames.records` besides measures
 _OF_RECORDS = {"cell", "index", "task", "model", "arm", "method", "seed", "status", "reason", "step", "judged_by",
-               "hyperparameters", "stages", "set_aside", "about", "reward_models", "commit"}
+               "hyperparameters", "stages", "task_settings", "model_settings", "set_aside", "about", "reward_models",
+               "versions", "commit"}
 
 COLUMNS: dict[str, Column] = {
     # what π wrote for held-out prompts, and what π0 wrote for the same prompts, row by row

@@ -1,4 +1,4 @@
-"""Settings of models, shared stages and the evaluation, as a matrix file may set them."""
+"""The stages of a cell; and the settings of models, shared stages and the evaluation, as a matrix file may set them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from bench.contracts.plugin import Settings
+
+STAGES = ("base", "sft", "preferences", "ratings", "reward_model", "reference", "policy", "evaluation")
+"""All stages that a cell may have, each after those it builds on; `bench.stages` has a module for each."""
+
+METHOD_NEEDS = ("preferences", "ratings", "reward_model")
+"""The stages that a method may name in `needs`. The base and the SFT model exist for every cell."""
 
 
 class TinyModel(Settings):

@@ -16,13 +16,12 @@ from bench.catalogue import plugins
 from bench.catalogue.plugged_measures import plugged_measures
 from bench.contracts.errors import BenchError, nearest
 from bench.contracts.plugin import Plugin
-from bench.contracts.stage_settings import Evaluation, Stages, TinyModel
+from bench.contracts.stage_settings import METHOD_NEEDS, Evaluation, Stages, TinyModel
 from bench.contracts.task import Task
 from bench.contracts.validation import Source, mapping_of, quoted
 from bench.contracts.yaml import Keys, read_yaml
 from bench.matrix.cells import CLAIMS, Arm, Cell, Matrix, ModelChoice, TaskChoice, slug
 from bench.workbench.method import Method
-from bench.workbench.workbench import STAGES
 
 __all__ = [
     "Arm",
@@ -184,8 +183,8 @@ def _plugin_maker(source: Source, files: Sequence[Path], base: type[Plugin]) -> 
         except BenchError as error:
             hint = "" if name.isidentifier() else f" (beside a label of your own, say `{kind}: NAME`)"
             raise source.error(keys, f"{error}{hint}") from None
-        for need in getattr(cls, "needs", set()) - set(STAGES):
-            raise source.error(keys, f"method {name!r} needs an unknown stage {need!r}{nearest(need, STAGES)}")
+        for need in getattr(cls, "needs", set()) - set(METHOD_NEEDS):
+            raise source.error(keys, f"method {name!r} needs an unknown stage {need!r}{nearest(need, METHOD_NEEDS)}")
         return source.grid(keys, label, cls, settings, f"{kind} {name!r}")
 
     return make

@@ -14,7 +14,7 @@ from bench.contracts.errors import BenchError, nearest
 from bench.contracts.plugin import Settings
 from bench.contracts.validation import Source, mapping_of
 from bench.contracts.yaml import read_yaml
-from bench.records.record import commit
+from bench.records.provenance import commit
 from bench.store.store import write_atomically
 
 FROZEN = "claims.json"

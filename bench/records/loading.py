@@ -5,8 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,18 +17,12 @@ from bench.contracts.errors import BenchError, nearest
 from bench.contracts.measure import MeasureInfo
 from bench.measures.calibration import reliability
 from bench.measures.registry import MEASURES
+from bench.records.files import CELLS, PACKED, RECORD, RECORDS, RUN_FILE, cell_files, is_run
+from bench.records.record import Record, parse_record
+from bench.stages.artifact import COMPLETIONS, CURVE, PROBES, TRAINING
 
 IDENTITY = ("cell", "index", "task", "model", "arm", "method", "seed")
 STATUS = ("status", "reason", "step", "judged_by")
-RECORDS = "records.jsonl.gz"
-"""Of a packed run: one record a line."""
-PACKED = {
-    "curve.parquet": "curves.parquet",
-    "training.parquet": "training.parquet",
-    "completions.parquet": "completions.parquet",
-    "probes.parquet": "reliability.parquet",
-}
-"""A cell's file, and the one that has all cells' rows of it in a packed run."""
 TEXTS = ("prompt", "completion", "reference_completion")
 """Columns of completions; each text is JSON in a packed run, so that conversations fit in beside strings."""
 
@@ -45,25 +38,21 @@ def load_run(directory: str | Path) -> RunFrames:
     """
     directory = Path(directory)
     if not directory.is_dir():
-        beside = [path.name for path in directory.absolute().parent.glob("*/") if _is_run(path)]
+        beside = [path.name for path in directory.absolute().parent.glob("*/") if is_run(path)]
         raise BenchError(f"no run at {directory}{nearest(directory.name, beside)}")
-    if not _is_run(directory):
-        inside = [path.name for path in directory.glob("*/") if _is_run(path)]
+    if not is_run(directory):
+        inside = [path.name for path in directory.glob("*/") if is_run(path)]
         hint = f" — it holds the runs {', '.join(sorted(inside))}" if inside else ""
-        raise BenchError(f"{directory} is not a run: it has no folder `cells`{hint}")
+        raise BenchError(f"{directory} is not a run: it has no folder `{CELLS}`{hint}")
     return RunFrames(directory)
 
 
-def recorded(directory: str | Path) -> dict[str, dict[str, Any]]:
+def recorded(directory: str | Path) -> dict[str, Record]:
     """Every record of the run in `directory` as it was written, by the cell's id; its own folder's before a packed one.
 
     What cannot be read is left out: a run makes it again, while `RunFrames.records` tells of it.
     """
-    found: dict[str, dict[str, Any]] = {}
-    for name, text, where in _texts(Path(directory)):
-        with suppress(BenchError):
-            found[name] = _parse(text, where)
-    return found
+    return {record["cell"]["id"]: record for record in _records(Path(directory), skip_broken=True)}
 
 
 class RunFrames:
@@ -90,46 +79,47 @@ class RunFrames:
     @cached_property
     def records(self) -> pd.DataFrame:
         """See the class."""
-        rows = [_flatten(record, where) for record, where in _records(self.directory)]
+        rows = [_row(record) for record in _records(self.directory)]
         frame = pd.DataFrame(rows, columns=None if rows else [*IDENTITY, *STATUS])
         return frame.sort_values(["index", "cell"], ignore_index=True)
 
     @cached_property
     def pending(self) -> list[str]:
         """See the class."""
-        names = [*(planned(self.directory) or ()), *(path.name for path in sorted(self.directory.glob("cells/*/")))]
+        folders = sorted(path.name for path in self.directory.glob(f"{CELLS}/*/"))
+        names = [*(planned(self.directory) or ()), *folders]
         done = set(self.records["cell"])
         return [name for name in dict.fromkeys(names) if name not in done]
 
     @cached_property
     def measures(self) -> dict[str, MeasureInfo]:
         """Every measure that the run may have, by name: the built-in ones, then those of plug-ins it was run with."""
-        return MEASURES | {info["name"]: MeasureInfo(**info) for info in _planned(self.directory).get("measures", [])}
+        return MEASURES | {info["name"]: MeasureInfo(**info) for info in described(self.directory).get("measures", [])}
 
     @cached_property
     def curves(self) -> pd.DataFrame:
         """See the class."""
-        return self._frames("curve.parquet")
+        return self._frames(CURVE)
 
     @cached_property
     def training(self) -> pd.DataFrame:
         """See the class."""
-        return self._frames("training.parquet")
+        return self._frames(TRAINING)
 
     @cached_property
     def completions(self) -> pd.DataFrame:
         """See the class."""
-        return self._frames("completions.parquet")
+        return self._frames(COMPLETIONS)
 
     @cached_property
     def probes(self) -> pd.DataFrame:
         """See the class."""
-        return self._frames("probes.parquet", packed=False)
+        return self._frames(PROBES, packed=False)
 
     @cached_property
     def reliability(self) -> pd.DataFrame:
         """See the class."""
-        return self._frames("probes.parquet", ["probability", "correct"], _bins)
+        return self._frames(PROBES, ["probability", "correct"], _bins)
 
     def groups(self) -> Iterator[tuple[str, str, pd.DataFrame]]:
         """Task, model and their records: what belongs into one table."""
@@ -139,12 +129,11 @@ class RunFrames:
     @cached_property
     def unpacked(self) -> frozenset[str]:
         """Ids of the cells whose record lies in a folder of its own."""
-        return frozenset(path.parent.name for path in self.directory.glob("cells/*/record.json"))
+        return frozenset(cell_files(self.directory, RECORD))
 
     def own_files(self, name: str) -> dict[str, Path]:
         """The file `name` in cells' own folders, by the cell's id."""
-        files = {path.parent.name: path for path in self.directory.glob(f"cells/*/{name}")}
-        return {cell: path for cell, path in files.items() if cell in self.unpacked}
+        return {cell: path for cell, path in cell_files(self.directory, name).items() if cell in self.unpacked}
 
     def _frames(
         self,
@@ -195,25 +184,25 @@ def completion_digests(run: RunFrames) -> dict[str, str]:
     """SHA-256 of each cell's ``completions.parquet`` as its evaluation wrote it, by the cell's id; "" without one."""
     import pyarrow.parquet as pq
 
-    file = run.directory / PACKED["completions.parquet"]
+    file = run.directory / PACKED[COMPLETIONS]
     noted = (pq.read_schema(file).metadata or {}).get(DIGESTS, b"{}") if file.exists() else b"{}"
     digests: dict[str, str] = json.loads(noted) | dict.fromkeys(run.unpacked, "")
-    for cell, path in run.own_files("completions.parquet").items():
+    for cell, path in run.own_files(COMPLETIONS).items():
         digests[cell] = hashlib.sha256(path.read_bytes()).hexdigest()
     return {cell: digests.get(cell, "") for cell in run.records["cell"]}
 
 
 def planned(directory: Path) -> list[str] | None:
     """Ids of the cells that the run's matrix has; None where the run does not say."""
-    cells: list[str] | None = _planned(directory).get("cells")
+    cells: list[str] | None = described(directory).get("cells")
     return cells
 
 
-def _planned(directory: Path) -> dict[str, Any]:
-    """What `bench run` wrote down before it began; nothing where a run does not say."""
-    file = directory / "run.json"
-    described: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
-    return described
+def described(directory: Path) -> dict[str, Any]:
+    """What `bench run` wrote down before it began, see `RUN_FILE`; nothing where a run does not say."""
+    file = directory / RUN_FILE
+    description: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    return description
 
 
 def plain(value: Any) -> Any:
@@ -221,41 +210,36 @@ def plain(value: Any) -> Any:
     return value if isinstance(value, str) else [dict(message) for message in value]
 
 
-def _is_run(directory: Path) -> bool:
-    return (directory / "cells").is_dir() or any((directory / name).is_file() for name in ("run.json", RECORDS))
+def _records(directory: Path, skip_broken: bool = False) -> Iterator[Record]:
+    """The records of cells that have a folder of their own, then those of others that are packed.
+
+    A packed record of a cell that the matrix no longer has does not count.
+    """
+    own, cells = cell_files(directory, RECORD), planned(directory)
+    wanted = None if cells is None else set(cells)
+    yield from _parsed(((str(path), path.read_text(encoding="utf-8")) for path in own.values()), skip_broken)
+    for record in _parsed(_packed_lines(directory), skip_broken):
+        name = record["cell"]["id"]
+        if name not in own and (wanted is None or name in wanted):
+            yield record
 
 
-def _records(directory: Path) -> Iterator[tuple[dict[str, Any], str]]:
-    """Each record, and where it stands."""
-    for _, text, where in _texts(directory):
-        yield _parse(text, where), where
+def _parsed(texts: Iterable[tuple[str, str]], skip_broken: bool) -> Iterator[Record]:
+    for where, text in texts:
+        try:
+            yield parse_record(text, where)
+        except BenchError:
+            if not skip_broken:
+                raise
 
 
-def _texts(directory: Path) -> Iterator[tuple[str, str, str]]:
-    """Each cell's id, its record as it is written, and where that stands."""
-    own = {path.parent.name: path for path in sorted(directory.glob("cells/*/record.json"))}
-    for name, path in own.items():
-        yield name, path.read_text(encoding="utf-8"), str(path)
-    if (file := directory / RECORDS).exists():
-        cells = planned(directory)
-        wanted = None if cells is None else set(cells)
+def _packed_lines(directory: Path) -> Iterator[tuple[str, str]]:
+    """Where each packed record stands, and its text."""
+    file = directory / RECORDS
+    if file.exists():
         with gzip.open(file, "rt", encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
-                where = f"{file}, line {number}"
-                name = _parse(line, where)["cell"]["id"]
-                if name not in own and (wanted is None or name in wanted):
-                    yield name, line, where
-
-
-def _parse(text: str, where: str) -> dict[str, Any]:
-    try:
-        record: dict[str, Any] = json.loads(text)
-        if record["schema"] != 1:
-            raise BenchError(f"{where}: written in schema {record['schema']}; this release reads 1")
-        _ = record["cell"]["id"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise BenchError(f"{where}: not a record ({type(error).__name__}: {error})") from None
-    return record
+                yield f"{file}, line {number}", line
 
 
 def _bins(probes: pd.DataFrame) -> pd.DataFrame:
@@ -264,31 +248,32 @@ def _bins(probes: pd.DataFrame) -> pd.DataFrame:
     return bins.rename(columns=names)[["bin", "count", "probability", "correct"]]
 
 
-def _flatten(record: dict[str, Any], where: str) -> dict[str, Any]:
-    try:
-        cell, cost = record["cell"], record.get("cost") or {}
-        row = {
-            "cell": cell["id"],
-            "index": cell.get("index", 0),
-            **{key: cell[key] for key in ("task", "model", "arm", "method", "seed")},
-            "status": record["status"],
-            "reason": record.get("reason"),
-            "step": record.get("step"),
-            "judged_by": record.get("judge"),
-            # None is a value that is not finite
-            **{name: float("nan") if v is None else v for name, v in (record.get("measures") or {}).items()},
-            **{f"cost_stage_{stage}": seconds for stage, seconds in (cost.get("stages") or {}).items()},
-            **{f"cost_{name}": value for name, value in cost.items() if name != "stages"},
-            "hyperparameters": cell.get("hyperparameters") or {},
-            "stages": cell.get("stages") or {},
-            "task_settings": cell.get("task_settings") or {},
-            "model_settings": cell.get("model_settings") or {},
-            "set_aside": (record.get("data") or {}).get("set_aside") or {},
-            "about": (record.get("data") or {}).get("about") or {},
-            "reward_models": record.get("reward_models") or {},
-            "versions": record.get("versions") or {},
-            "commit": record.get("commit"),
-        }
-    except (ValueError, KeyError, TypeError) as error:
-        raise BenchError(f"{where}: not a record ({type(error).__name__}: {error})") from None
-    return row
+def _row(record: Record) -> dict[str, Any]:
+    """The record as one row of `RunFrames.records`."""
+    cell, cost, data = record["cell"], record.get("cost", {}), record.get("data", {})
+    return {
+        "cell": cell["id"],
+        "index": cell.get("index", 0),
+        "task": cell["task"],
+        "model": cell["model"],
+        "arm": cell["arm"],
+        "method": cell["method"],
+        "seed": cell["seed"],
+        "status": record["status"],
+        "reason": record.get("reason"),
+        "step": record.get("step"),
+        "judged_by": record.get("judge"),
+        # None is a value that is not finite
+        **{name: float("nan") if v is None else v for name, v in record.get("measures", {}).items()},
+        **{f"cost_stage_{stage}": seconds for stage, seconds in cost.get("stages", {}).items()},
+        **{f"cost_{name}": value for name, value in cost.items() if name != "stages"},
+        "hyperparameters": cell.get("hyperparameters", {}),
+        "stages": cell.get("stages", {}),
+        "task_settings": cell.get("task_settings", {}),
+        "model_settings": cell.get("model_settings", {}),
+        "set_aside": data.get("set_aside", {}),
+        "about": data.get("about", {}),
+        "reward_models": record.get("reward_models", {}),
+        "versions": record.get("versions", {}),
+        "commit": record.get("commit"),
+    }

@@ -17,11 +17,10 @@ from typing import Any
 import pandas as pd
 
 from bench.contracts.errors import BenchError
+from bench.records.files import CELLS, PACKED, RECORDS
 from bench.records.loading import (
     DIGESTS,
     IDENTITY,
-    PACKED,
-    RECORDS,
     TEXTS,
     RunFrames,
     completion_digests,
@@ -29,6 +28,7 @@ from bench.records.loading import (
     plain,
     recorded,
 )
+from bench.stages.artifact import COMPLETIONS, CURVE, PROBES, TRAINING
 
 SEEDS_WITH_TEXTS = 1
 PROMPTS_WITH_TEXTS = 16
@@ -55,12 +55,12 @@ def pack(directory: str | Path, texts: int = SEEDS_WITH_TEXTS, keep: bool = Fals
     if run.records.empty:
         raise BenchError(f"nothing to pack in {directory}: no cell has a record yet")
     frames = {
-        "curve.parquet": _single(run.curves),
-        "training.parquet": _single(_thinned(run.training)),
-        "completions.parquet": _slim(run, texts),
-        "probes.parquet": _single(run.reliability),
+        CURVE: _single(run.curves),
+        TRAINING: _single(_thinned(run.training)),
+        COMPLETIONS: _slim(run, texts),
+        PROBES: _single(run.reliability),
     }
-    notes = {"completions.parquet": {DIGESTS: json.dumps(completion_digests(run)).encode()}}
+    notes = {COMPLETIONS: {DIGESTS: json.dumps(completion_digests(run)).encode()}}
     raw = recorded(run.directory)
     lines = "".join(json.dumps(raw[cell], separators=(",", ":")) + "\n" for cell in run.records["cell"])
     # all is written before anything takes an old file's place
@@ -77,7 +77,7 @@ def pack(directory: str | Path, texts: int = SEEDS_WITH_TEXTS, keep: bool = Fals
     for file, path in temporary.items():
         path.replace(file)
     if not keep:
-        shutil.rmtree(run.directory / "cells", ignore_errors=True)
+        shutil.rmtree(run.directory / CELLS, ignore_errors=True)
     return list(temporary)
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.contracts.errors import BenchError
-from bench.matrix.reading import Cell, Matrix, load_matrix, parse_matrix
-from bench.records.record import DIVERGED, FRAMES, OK, SKIPPED, identity, make_record, write_record
+from bench.matrix.cells import Cell, Matrix
+from bench.matrix.reading import load_matrix, parse_matrix
+from bench.records.making import cell_identity, make_record
+from bench.records.record import DIVERGED, OK, SKIPPED, Record, Status
 from bench.running.progress import Reporter
-from bench.store.store import Store, write_atomically
+from bench.running.run_folder import RunFolder
+from bench.store.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
     from bench.stages.graph import Stage
 
 RESULTS = Path("results")
-RUN_FILE = "run.json"
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,9 @@ def run(
     matrix = read_matrix(matrix, plugins)
     if jobs is not None and jobs < 1:
         raise BenchError(f"jobs: {jobs} is not a number of processes — the least is 1")
-    directory = Path(out) if out is not None else RESULTS / matrix.name
-    return _Running(matrix, directory.absolute(), store_at(store), jobs, reporter or Reporter()).run(only)
+    cells = sorted(matrix.select(only), key=lambda cell: (cell.seed, cell.index))
+    folder = RunFolder(Path(out) if out is not None else RESULTS / matrix.name)
+    return _run_cells(matrix, cells, folder, store_at(store), jobs or _cores(), reporter or Reporter())
 
 
 def read_matrix(matrix: str | Path | Mapping[str, Any] | Matrix, plugins: Iterable[str | Path] = ()) -> Matrix:
@@ -91,125 +94,6 @@ def store_at(folder: str | Path | None = None) -> Store:
     return Store(Path(folder or os.environ.get("BENCH_STORE") or RESULTS / ".store"))
 
 
-class _Running:
-    """One call of `run`."""
-
-    def __init__(self, matrix: Matrix, directory: Path, store: Store, jobs: int | None, reporter: Reporter) -> None:
-        self.matrix, self.directory, self.store, self.reporter = matrix, directory, store, reporter
-        self.jobs = jobs or _cores()
-        self.device = device_of_runs()
-        self.counts: dict[str, int] = {}
-        self.cells: dict[str, Cell] = {}
-        self.stages: dict[str, Mapping[str, Stage]] = {}
-
-    def run(self, only: Iterable[str]) -> Run:
-        from bench.records.loading import recorded
-        from bench.running.pool import Pool
-        from bench.running.schedule import Schedule
-        from bench.stages.graph import stages_of
-
-        chosen = sorted(self.matrix.select(only), key=lambda cell: (cell.seed, cell.index))
-        self._prepare_folders()
-        self.cells = {cell.id: cell for cell in chosen}
-        known = recorded(self.directory)
-        self.reporter.start(len(chosen))
-        schedule = Schedule(
-            self.store,
-            self.jobs,
-            lambda: Pool(self._offline(), self.directory / "logs" / "worker.log"),
-            self.reporter,
-            self.directory / "logs",
-            self._finish,
-        )
-        try:
-            for cell in chosen:
-                if reason := _unfit(cell):
-                    self._record(cell, SKIPPED, reason, {}, None)
-                    continue
-                stages = stages_of(cell, self.matrix, self.device)
-                if status := _recorded(known.get(cell.id), cell, stages["evaluation"].key):
-                    self.counts[status] = self.counts.get(status, 0) + 1
-                    self.reporter.cell_finished(cell.id, status, None)
-                else:
-                    self.stages[cell.id] = stages
-            built = schedule.run(self.stages)
-        finally:
-            self.reporter.stop()
-            self.store.sweep()  # again: a killed run's last process may have outlived the first sweep
-        return Run(self.directory, dict(self.counts), built)
-
-    def _prepare_folders(self) -> None:
-        """The run's description; records of cells that the matrix no longer has are removed."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        cells = self.matrix.cells()
-        description = self.matrix.description() | {"cells": [cell.id for cell in cells]}
-        if self.matrix.measures:  # so that whoever reads the run needs no plug-in
-            description["measures"] = [asdict(measure.info()) for measure in self.matrix.measures]
-        if self.matrix.claims is not None:
-            self._freeze_claims(self.matrix.claims, cells)
-        write_atomically(self.directory / RUN_FILE, json.dumps(description, indent=1))
-        names = {cell.id for cell in cells}
-        for folder in self.directory.glob("cells/*"):
-            if folder.name not in names:
-                shutil.rmtree(folder)
-        self.store.sweep()
-
-    def _freeze_claims(self, file: Path, cells: Iterable[Cell]) -> None:
-        from bench.records.claims import check_claims, freeze, load_claims
-
-        arms: dict[str, set[str]] = {}
-        for cell in cells:
-            arms.setdefault(cell.task.label, set()).add(cell.arm.label)
-        check_claims(load_claims(file), arms, file.name)
-        freeze(file, self.directory)
-
-    def _offline(self) -> bool:
-        from_hub = any(isinstance(model.source, str) for model in self.matrix.models)
-        return not (from_hub or any(getattr(each.task, "hub", None) for each in self.matrix.tasks))
-
-    def _finish(self, name: str, verdict: Outcome, outcomes: Mapping[str, Outcome]) -> None:
-        infos = {role: dict(outcome.info) for role, outcome in outcomes.items() if outcome.info}
-        infos |= infos.get("evaluation", {}).get("before", {})
-        self._record(self.cells[name], verdict.status, verdict.reason, infos, verdict.step)
-
-    def _record(self, cell: Cell, status: str, reason: str | None, infos: Mapping[str, Any], step: int | None) -> None:
-        folder = self.directory / "cells" / cell.id
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in FRAMES:
-            (folder / name).unlink(missing_ok=True)
-        stages = self.stages.get(cell.id, {})
-        for role in ("policy", "evaluation"):
-            if role in stages:
-                for file in self.store.path(stages[role].kind, stages[role].key).glob("*.parquet"):
-                    shutil.copyfile(file, folder / file.name)
-        key = stages["evaluation"].key if stages else None
-        write_record(folder, make_record(cell, status, reason, infos, step, self.device, key))
-        self.counts[status] = self.counts.get(status, 0) + 1
-        self.reporter.cell_finished(cell.id, status, reason)
-
-
-def _recorded(record: Mapping[str, Any] | None, cell: Cell, key: str) -> str | None:
-    """The status of a cell that has its record already, for all that it depends on (`key`)."""
-    if record is None or record.get("key") != key or record.get("cell") != identity(cell):
-        return None
-    return record["status"] if record["status"] in (OK, DIVERGED) else None
-
-
-def _unfit(cell: Cell) -> str | None:
-    """Why the cell's method cannot run on its task, or None."""
-    task, method = cell.task.task, cell.arm.method
-    there = {"preferences": task.has_preferences, "ratings": task.has_ratings}
-    for labels in sorted(cell.arm.rests_on & there.keys()):
-        if not there[labels]:
-            needs = ", ".join(sorted(type(method).needs))
-            return f"method {method.name!r} needs {needs}, and task {cell.task.label!r} has no {labels}"
-    return method.unfit_for(task)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def device_of_runs() -> str:
     """A GPU if there is one that works; asking costs nothing where there is no NVIDIA driver."""
     if not (shutil.which("nvidia-smi") or Path("/proc/driver/nvidia").exists()):
@@ -219,4 +103,86 @@ def device_of_runs() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-__all__ = ["RESULTS", "RUN_FILE", "Run", "device_of_runs", "read_matrix", "run", "store_at"]
+def _run_cells(
+    matrix: Matrix, cells: list[Cell], folder: RunFolder, store: Store, jobs: int, reporter: Reporter
+) -> Run:
+    """Those without a record that still holds: skip what cannot run, schedule the stages of the others."""
+    from bench.records.loading import recorded
+    from bench.running.pool import Pool
+    from bench.running.schedule import Schedule
+    from bench.stages.graph import stages_of
+
+    folder.prepare(matrix)
+    store.sweep()
+    device = device_of_runs()
+    records = recorded(folder.directory)
+    counts: Counter[str] = Counter()
+    to_run: dict[str, tuple[Cell, Mapping[str, Stage]]] = {}
+
+    def count(cell: Cell, status: Status, reason: str | None = None) -> None:
+        counts[status] += 1
+        reporter.cell_finished(cell.id, status, reason)
+
+    def record_outcome(name: str, verdict: Outcome, outcomes: Mapping[str, Outcome]) -> None:
+        cell, stages = to_run[name]
+        infos = {role: outcome.info for role, outcome in outcomes.items() if outcome.info}
+        infos |= infos.get("evaluation", {}).get("before", {})  # the artifact of the last stage may be all that is left
+        key = stages["evaluation"].key
+        record = make_record(cell, verdict.status, verdict.reason, infos, verdict.step, device, key)
+        artifacts = [store.path(stages[role].kind, stages[role].key) for role in ("policy", "evaluation")]
+        folder.write(record, artifacts)
+        count(cell, verdict.status, verdict.reason)
+
+    reporter.start(len(cells))
+    try:
+        for cell in cells:
+            if reason := _unfit(cell):
+                folder.write(make_record(cell, SKIPPED, reason, {}, device=device))
+                count(cell, SKIPPED, reason)
+                continue
+            stages = stages_of(cell, matrix, device)
+            if status := _recorded(records.get(cell.id), cell, stages["evaluation"].key):
+                count(cell, status)
+            else:
+                to_run[cell.id] = cell, stages
+        schedule = Schedule(
+            store,
+            jobs,
+            lambda: Pool(_offline(matrix), folder.logs / "worker.log"),
+            reporter,
+            folder.logs,
+            record_outcome,
+        )
+        built = schedule.run({name: stages for name, (_, stages) in to_run.items()})
+    finally:
+        reporter.stop()
+        store.sweep()  # again: a killed run's last process may have outlived the first sweep
+    return Run(folder.directory, dict(counts), built)
+
+
+def _recorded(record: Record | None, cell: Cell, key: str) -> Status | None:
+    """The status of a cell that has its record already, for all that it depends on (`key`)."""
+    if record is None or record.get("key") != key or record["cell"] != cell_identity(cell):
+        return None
+    return record["status"] if record["status"] in (OK, DIVERGED) else None
+
+
+def _unfit(cell: Cell) -> str | None:
+    """Why the cell's method cannot run on its task, or None."""
+    task, method = cell.task.task, cell.arm.method
+    has_labels = {"preferences": task.has_preferences, "ratings": task.has_ratings}
+    for labels in sorted(cell.arm.rests_on & has_labels.keys()):
+        if not has_labels[labels]:
+            needs = ", ".join(sorted(type(method).needs))
+            return f"method {method.name!r} needs {needs}, and task {cell.task.label!r} has no {labels}"
+    return method.unfit_for(task)
+
+
+def _offline(matrix: Matrix) -> bool:
+    """Does the matrix name nothing that is on the hub?"""
+    from_hub = any(isinstance(model.source, str) for model in matrix.models)
+    return not (from_hub or any(getattr(each.task, "hub", None) for each in matrix.tasks))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

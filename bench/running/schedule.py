@@ -9,22 +9,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.records.record import DIVERGED, FAILED, OK, SKIPPED
+from bench.contracts.stage_settings import STAGES
+from bench.records.record import DIVERGED, FAILED, OK, SKIPPED, Status
 from bench.running.pool import Pool, WorkerDied
 from bench.running.progress import Reporter
+from bench.stages.artifact import INFO
 from bench.stages.graph import Stage
-from bench.stages.job import INFO
 from bench.store.store import Store
-
-# evaluations first, so that records come early; then whatever lies furthest upstream
-_ORDER = ("evaluation", "base", "sft", "preferences", "ratings", "reward_model", "reference", "policy")
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What came of a stage: a status, and if not ok the reason and, for a divergence, the step."""
 
-    status: str
+    status: Status
     reason: str | None = None
     step: int | None = None
     info: Mapping[str, Any] = field(default_factory=dict)
@@ -138,7 +136,7 @@ class Schedule:
                 decided[number] = self._read(stage)
                 self._built += bool(event["built"])
             else:
-                status = SKIPPED if event["event"] == "skipped" else FAILED
+                status: Status = SKIPPED if event["event"] == "skipped" else FAILED
                 decided[number] = Outcome(status, event["reason"])
 
     def _ready(self, submitted: set[str]) -> list[Stage]:
@@ -147,7 +145,8 @@ class Schedule:
             for stage in self._stages.values()
             if stage.key not in submitted and all(self._known(parent) for parent in stage.parents.values())
         ]
-        return sorted(ready, key=lambda stage: _ORDER.index(stage.kind))
+        # evaluations first, so that records come early; then whatever lies furthest upstream
+        return sorted(ready, key=lambda stage: (stage.kind != "evaluation", STAGES.index(stage.kind)))
 
     def _job(self, number: int, stage: Stage) -> dict[str, Any]:
         return {

@@ -3,13 +3,15 @@
 Talks JSON lines: jobs come in on standard input, events go out on standard output. A fresh process per stage keeps
 stages from seeing one another's random state, and lets one run out of memory without taking the others down; the fork
 saves it the seconds that importing takes. When the parent goes away, so does everything here.
+
+By hand, because an executor of `concurrent.futures` gives up all its jobs when one process is killed, and those that do
+not fork run the user's script again, which calls `bench.run`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gc
-import importlib
 import json
 import os
 import resource
@@ -24,18 +26,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.contracts.errors import BenchError, Diverged, Skipped
-from bench.stages.job import INFO
+from bench.stages.artifact import INFO
 from bench.store.source import source_digest
 from bench.store.store import Store
 
-PRELOAD = (
-    "bench.stages.policy",
-    "bench.stages.evaluation",
-    "bench.stages.preferences",
-    "bench.stages.ratings",
-    "bench.stages.reward_model",
-)
 _REPORT_EVERY = 0.2  # seconds between two progress events of a job
+_MAXRSS_PER_MB = 2**20 if sys.platform == "darwin" else 2**10
+_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 
 Emit = Callable[..., None]
 
@@ -45,8 +42,8 @@ def main() -> None:
     events = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     _quiet_libraries()
-    for module in PRELOAD:
-        importlib.import_module(module)
+    import bench.stages.table  # noqa: F401 (before any fork: every stage finds it imported)
+
     gc.collect()
     gc.freeze()  # or every full collection of every stage walks, and copies, what was imported: a quarter of a second
     _send(events, {"event": "ready"})
@@ -89,7 +86,7 @@ def _fork(job: dict[str, Any], events: int) -> int:
         def emit(event: str, **fields: Any) -> None:
             _send(events, {"event": event, "id": job["id"], **fields})
 
-        _work(job, emit)
+        _make_artifact(job, emit)
         code = 0
     except BaseException:
         traceback.print_exc()
@@ -123,11 +120,12 @@ def _quiet_libraries() -> None:
     datasets.disable_progress_bars()
 
 
-def _work(job: dict[str, Any], emit: Emit) -> None:
+def _make_artifact(job: dict[str, Any], emit: Emit) -> None:
+    """Have the job's artifact in the store, unless another run was faster; tell what came of it."""
     store = Store(Path(job["store"]))
     kind, key = job["kind"], job["key"]
     with store.lock(kind, key):
-        if store.has(kind, key) and store.damage(kind, key) is None:  # another run was faster
+        if store.has(kind, key) and store.damage(kind, key) is None:
             emit("done", built=False)
             return
         try:
@@ -149,20 +147,20 @@ def _work(job: dict[str, Any], emit: Emit) -> None:
 
 def _run_stage(job: dict[str, Any], store: Store, directory: Path, emit: Emit) -> None:
     from bench.stages.job import Job
+    from bench.stages.table import RUN
 
-    stage = importlib.import_module(f"bench.stages.{job['kind']}")
     started = time.perf_counter()
     with store.scratch() as scratch:
-        work = Job(
+        stage_job = Job(
             spec=job["spec"],
             directory=directory,
-            parents={role: store.path(*where) for role, where in job["parents"].items()},
+            parents={role: store.path(*artifact) for role, artifact in job["parents"].items()},
             scratch=scratch,
             progress=_throttled(emit),
         )
         info: dict[str, Any] = {}
         try:
-            info = stage.run(work)
+            info = RUN[job["kind"]](stage_job)
         except Diverged as divergence:
             traceback.print_exc()
             info = {"diverged": str(divergence), "step": divergence.step}
@@ -172,9 +170,6 @@ def _run_stage(job: dict[str, Any], store: Store, directory: Path, emit: Emit) -
     info["seconds"] = time.perf_counter() - started
     info["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MAXRSS_PER_MB
     (directory / INFO).write_text(json.dumps(info, indent=1), encoding="utf-8")
-
-
-_MAXRSS_PER_MB = 2**20 if sys.platform == "darwin" else 2**10
 
 
 def _throttled(emit: Emit) -> Callable[[int, int], None]:
@@ -188,9 +183,6 @@ def _throttled(emit: Emit) -> Callable[[int, int], None]:
             emit("progress", step=step, total=total)
 
     return progress
-
-
-_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 
 
 def _one_line(error: Exception) -> str:

@@ -14,7 +14,8 @@ from bench.models.encoding import windows
 from bench.models.loading import bpe_tokenizer, load_tokenizer, tiny_model, word_tokenizer
 from bench.models.padding import pad_right
 from bench.models.training.callbacks import FiniteCallback, ProgressCallback, training_arguments
-from bench.stages.job import POINTER, Job
+from bench.stages.artifact import POINTER
+from bench.stages.job import Job
 
 
 def run(job: Job) -> dict[str, Any]:

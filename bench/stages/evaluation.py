@@ -19,12 +19,13 @@ from bench.measures.perplexity import next_tokens, token_nll
 from bench.measures.preference import outcomes
 from bench.models.encoding import encode_prompts, text_of, within_context
 from bench.models.loading import context_length
+from bench.stages.artifact import COMPLETIONS, INFO, PROBES
 from bench.stages.exact_columns import exact_columns, exact_scores
-from bench.stages.job import INFO, Job, seed_everything
+from bench.stages.job import Job, seed_everything
 from bench.stages.policy import make_workbench
 from bench.stages.reference import heldout_prompts
 from bench.stages.scoring import BATCH, Scorer
-from bench.workbench.policy import ModelPolicy, Samples
+from bench.workbench.policy import ModelPolicy, Policy, Samples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,30 +42,20 @@ def run(job: Job) -> dict[str, Any]:
     policy = job.method.load(make_workbench(job), job.parents["policy"] / "policy")
     if policy.model is not None:
         policy.model.eval().requires_grad_(False)
-
+    pi0 = ModelPolicy(scorer.reference, job.tokenizer, job.task.max_completion_tokens)
     prompts = heldout_prompts(job, scorer, settings.prompts)
     repeated = [prompt for prompt in prompts for _ in range(settings.samples)]
+
     samples = policy.sample(repeated, job.seed, settings.temperature)
     job.progress(1, 3)
-    frame = scorer.frame(samples, policy.model)
-    pi0 = ModelPolicy(scorer.reference, job.tokenizer, job.task.max_completion_tokens)
-    if policy.from_all:
-        frame.update(exact_scores(policy, pi0, samples))
     reference = pd.read_parquet(job.parents["reference"] / "samples.parquet")
-    frame.insert(0, "prompt_id", np.repeat(np.arange(len(prompts)), settings.samples))
-    frame.insert(1, "sample", np.tile(np.arange(settings.samples), len(prompts)))
-    frame.insert(2, "prompt", pd.Series(samples.prompts, dtype=object))
-    frame.insert(3, "completion", pd.Series(samples.completions, dtype=object))
-    for name in ("completion", "length", "proxy", "gold", "judge"):
-        frame[f"reference_{name}"] = reference[name].to_numpy()
-    if scorer.judge is not None:
-        frame["outcome"] = outcomes(frame["judge"], frame["reference_judge"], settings.tie_band)
-    frame.to_parquet(job.directory / "completions.parquet")
+    frame = completions_frame(samples, policy, pi0, scorer, reference, settings)
+    frame.to_parquet(job.directory / COMPLETIONS)
     job.progress(2, 3)
 
     columns = sample_columns(frame, reference)
     if policy.model is not None:
-        columns["kl_forward"] = forward_kl(policy.model, scorer.reference, job, prompts, reference, settings)
+        columns["kl_forward"] = forward_kl(policy.model, pi0, repeated, reference)
         columns |= reference_columns(job, policy.model, settings) | pair_columns(job, policy.model, settings)
         columns |= probe_columns(job, policy.model) if job.task.has_probes else {}
     columns |= exact_columns(job.task, policy, pi0)
@@ -73,12 +64,33 @@ def run(job: Job) -> dict[str, Any]:
         measures["kl_bound"] = policy.kl_bound
     # what the stages before spent goes along, so that a record needs nothing but this artifact
     before = {role: json.loads((folder / INFO).read_text()) for role, folder in job.parents.items()}
-    plugged = compute_plugged(job.measures, columns)
-    for name in plugged.keys() & before["policy"].get("figures", {}).keys():
-        raise BenchError(f"measure {name}: the method {job.method.name!r} reports a figure of that name; rename either")
-    measures |= plugged
+    measures |= plugged_measures(job, columns, before["policy"].get("figures", {}))
     job.progress(3, 3)
     return {"measures": measures, "judge": scorer.judge, "before": before}
+
+
+def completions_frame(
+    samples: Samples,
+    policy: Policy,
+    pi0: ModelPolicy,
+    scorer: Scorer,
+    reference: pd.DataFrame,
+    settings: Evaluation,
+) -> pd.DataFrame:
+    """One row per completion: prompt, text and scores, the same of what π0 wrote for it, and which of the two wins."""
+    frame = scorer.frame(samples, policy.model)
+    if policy.from_all:
+        frame.update(exact_scores(policy, pi0, samples))
+    prompts = len(samples) // settings.samples
+    frame.insert(0, "prompt_id", np.repeat(np.arange(prompts), settings.samples))
+    frame.insert(1, "sample", np.tile(np.arange(settings.samples), prompts))
+    frame.insert(2, "prompt", pd.Series(samples.prompts, dtype=object))
+    frame.insert(3, "completion", pd.Series(samples.completions, dtype=object))
+    for name in ("completion", "length", "proxy", "gold", "judge"):
+        frame[f"reference_{name}"] = reference[name].to_numpy()
+    if scorer.judge is not None:
+        frame["outcome"] = outcomes(frame["judge"], frame["reference_judge"], settings.tie_band)
+    return frame
 
 
 def sample_columns(frame: pd.DataFrame, reference: pd.DataFrame) -> dict[str, Any]:
@@ -109,22 +121,28 @@ def part_measures(frame: pd.DataFrame, reference: pd.DataFrame) -> dict[str, flo
     return measures
 
 
+def plugged_measures(job: Job, columns: dict[str, Any], figures: dict[str, float]) -> dict[str, float]:
+    """The measures that plug-ins add.
+
+    Raises:
+        BenchError: one has the name of a figure that the method reported of itself.
+    """
+    measures = compute_plugged(job.measures, columns)
+    for name in measures.keys() & figures.keys():
+        raise BenchError(f"measure {name}: the method {job.method.name!r} reports a figure of that name; rename either")
+    return measures
+
+
 def forward_kl(
-    model: PreTrainedModel,
-    reference_model: PreTrainedModel,
-    job: Job,
-    prompts: Sequence[Prompt],
-    reference: pd.DataFrame,
-    settings: Evaluation,
+    model: PreTrainedModel, pi0: ModelPolicy, prompts: Sequence[Prompt], reference: pd.DataFrame
 ) -> NDArray[np.float64]:
-    """KL(π0 ‖ π), summed over the tokens of each of π0's own samples; nats."""
-    repeated = [prompt for prompt in prompts for _ in range(settings.samples)]
+    """KL(π0 ‖ π), summed over the tokens of each of π0's own samples, of which there is one per prompt; nats."""
     samples = Samples(
-        prompts=repeated,
-        prompt_ids=encode_prompts(job.tokenizer, repeated),
+        prompts=list(prompts),
+        prompt_ids=encode_prompts(pi0.tokenizer, prompts),
         completion_ids=[list(map(int, ids)) for ids in reference["completion_ids"]],
     )
-    return sequence_scores(reference_model, model, samples, BATCH)["kl"]
+    return sequence_scores(pi0.model, model, samples, BATCH)["kl"]
 
 
 def reference_columns(job: Job, model: PreTrainedModel, settings: Evaluation) -> dict[str, Any]:
@@ -133,10 +151,10 @@ def reference_columns(job: Job, model: PreTrainedModel, settings: Evaluation) ->
     rows = rows.select(range(min(settings.references, len(rows))))
     if len(rows) == 0:
         return {}
-    said = next_tokens(model, job.tokenizer, rows["prompt"], rows["completion"], BATCH)._asdict()
-    columns = {"reference_nll": said.pop("nll"), "reference_tokens": said.pop("tokens")}
+    next_token = next_tokens(model, job.tokenizer, rows["prompt"], rows["completion"], BATCH)._asdict()
+    columns = {"reference_nll": next_token.pop("nll"), "reference_tokens": next_token.pop("tokens")}
     # an untrained model finds no token likely: then there is nothing to calibrate
-    return columns | {name: values for name, values in said.items() if len(values)}
+    return columns | {name: values for name, values in next_token.items() if len(values)}
 
 
 def pair_columns(job: Job, model: PreTrainedModel, settings: Evaluation) -> dict[str, Any]:
@@ -161,7 +179,7 @@ def probe_columns(job: Job, model: PreTrainedModel) -> dict[str, Any]:
     probabilities = choice_probabilities(model, questions, BATCH)
     frame = questions.choices.drop(columns=["context", "tokens"])
     frame.insert(2, "probability", probabilities)
-    frame.to_parquet(job.directory / "probes.parquet")
+    frame.to_parquet(job.directory / PROBES)
     answers = frame["choice"][frame["correct"]].to_numpy()
     columns = {"probabilities": questions.by_question(probabilities), "answers": answers}
     posteriors = frame["posterior"].to_numpy()

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.contracts.plugin import Plugin, Settings
-from bench.contracts.stage_settings import RewardModelStage, Stages
-from bench.contracts.task import Task
-from bench.matrix.reading import Cell, Matrix
+from bench.contracts.stage_settings import Stages
+from bench.matrix.cells import Cell, Matrix
 from bench.store.source import source_digest
 
 LIBRARIES = ("torch", "transformers", "trl", "tokenizers", "datasets", "accelerate")
@@ -52,108 +51,102 @@ def derive_seed(kind: str, seed: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{kind}/{seed}".encode()).digest()[:4], "big") // 2
 
 
-def named(plugin: Plugin) -> dict[str, Any]:
-    """A method or task as JSON: its name and all its settings."""
-    return {"name": plugin.name, "settings": plugin.model_dump(mode="json")}
-
-
 def stages_of(cell: Cell, matrix: Matrix, device: str) -> dict[str, Stage]:
     """The stages of one cell by role; `evaluation` is the last."""
-    task = cell.task.task
-    common = {
-        "task": named(task),
-        "device": device,
-        "demonstrations_seed": derive_seed("demonstrations", cell.seed),
-        "corpus_seed": derive_seed("base", cell.seed),
-        "plugins": [str(file) for file in matrix.plugins],
-    }
-    world = f"{cell.task.label} {cell.model.label}"
+    task, arm = cell.task.task, cell.arm
+    new = _Maker(cell, matrix, device)
+    stages = new.up_to_preferences(arm.stages)
 
-    def stage(kind: str, parents: dict[str, Stage], who: str = "", **own: Any) -> Stage:
+    labels = arm.stages.reward_model.made_of
+    if task.has_ratings and "ratings" in {labels, *arm.rests_on}:
+        stages["ratings"] = new("ratings", _some(stages, "base", "sft"), settings=_json(arm.stages.ratings))
+    if task.has_preferences and labels in stages:
+        parents = _some(stages, "base", "sft", "preferences", labels)
+        stages["reward_model"] = new("reward_model", parents, settings=_json(arm.stages.reward_model), split="train")
+    if task.has_preferences and not task.has_gold:
+        stages["judge"] = new.judge(matrix.stages)
+
+    evaluation = _json(matrix.evaluation)
+    scorers = _some(stages, "base", "sft", "reward_model", "judge")
+    reference = new("reference", scorers, settings=evaluation)
+
+    method = _json_of(arm.method)
+    # the settings that a training curve depends on: changing another must not train the policy again
+    while_training = {name: evaluation[name] for name in ("curve_points", "curve_prompts", "temperature")}
+    policy = new("policy", stages, arm.label, method=method, settings=while_training)
+
+    # without measures of plug-ins, the key is as if there were no such thing
+    plugged = {"measures": [measure.name for measure in matrix.measures]} if matrix.measures else {}
+    parents = stages | {"policy": policy, "reference": reference}
+    last = new("evaluation", parents, arm.label, method=method, settings=evaluation, **plugged)
+    return stages | {"reference": reference, "policy": policy, "evaluation": last}
+
+
+class _Maker:
+    """Makes stages of one cell."""
+
+    def __init__(self, cell: Cell, matrix: Matrix, device: str) -> None:
+        self.cell, self.matrix = cell, matrix
+        self.common = {
+            "task": _json_of(cell.task.task),
+            "device": device,
+            "demonstrations_seed": derive_seed("demonstrations", cell.seed),
+            "corpus_seed": derive_seed("base", cell.seed),
+            "plugins": [str(file) for file in matrix.plugins],
+        }
+
+    def __call__(self, kind: str, parents: Mapping[str, Stage], who: str = "", **own: Any) -> Stage:
+        """A stage whose spec has `own` besides what all have; `who` is the arm or the judge that it is made for."""
+        cell, task = self.cell, self.cell.task.task
         sources = [Path(__file__).with_name(f"{kind}.py"), _file(type(task))]
         if "method" in own:
             sources.append(_file(type(cell.arm.method)))
         if "measures" in own:
-            sources += [_file(measure) for measure in matrix.measures]
-        return _keyed(
-            kind,
-            f"{kind} · {world} {who}· seed {cell.seed}".replace("  ", " "),
-            common | own | {"seed": derive_seed(kind, cell.seed)},
-            dict(parents),
-            task,
-            sources,
-        )
+            sources += [_file(measure) for measure in self.matrix.measures]
+        digest = source_digest(sources)
+        spec = self.common | own | {"seed": derive_seed(kind, cell.seed)}
+        identity = {
+            "kind": kind,
+            "spec": {name: value for name, value in spec.items() if name != "plugins"},
+            "data": task.content_digest(),
+            "parents": {role: parent.key for role, parent in sorted(parents.items())},
+            "source": digest,
+            "libraries": library_versions(),
+        }
+        key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+        label = f"{kind} · {cell.task.label} {cell.model.label} {who} · seed {cell.seed}".replace("  ", " ")
+        spec |= {"sources": [*map(str, sources)], "source_digest": digest}
+        return Stage(kind, label, spec, dict(parents), key)
 
-    def foundations(settings: Stages) -> dict[str, Stage]:
-        sft = stage("sft", {"base": base}, settings=settings.sft.model_dump(mode="json"))
-        models = {"base": base, "sft": sft}
-        if not task.has_preferences:
-            return models
-        pairs = settings.preferences.model_dump(mode="json")
-        return models | {"preferences": stage("preferences", models, settings=pairs)}
+    def up_to_preferences(self, settings: Stages) -> dict[str, Stage]:
+        """`base` and `sft`, and `preferences` where the task has any."""
+        source = self.cell.model.source
+        model = _json(source) if isinstance(source, Settings) else str(source)
+        base = self("base", {}, model=model, model_digest=_model_digest(model))
+        stages = {"base": base, "sft": self("sft", {"base": base}, settings=_json(settings.sft))}
+        if self.cell.task.task.has_preferences:
+            stages["preferences"] = self("preferences", stages, settings=_json(settings.preferences))
+        return stages
 
-    def reward_model(parents: dict[str, Stage], settings: RewardModelStage, split: str, who: str = "") -> Stage:
-        return stage("reward_model", parents, who, settings=settings.model_dump(mode="json"), split=split)
-
-    settings = cell.arm.stages
-    source = cell.model.source
-    model = source.model_dump(mode="json") if isinstance(source, Settings) else str(source)
-    base = stage("base", {}, model=model, model_digest=_model_digest(model))
-    models = foundations(settings)
-    made_of = settings.reward_model.made_of
-    if task.has_ratings and "ratings" in {made_of, *cell.arm.rests_on}:
-        beneath = {role: models[role] for role in ("base", "sft")}
-        models["ratings"] = stage("ratings", beneath, settings=settings.ratings.model_dump(mode="json"))
-    if task.has_preferences and made_of in models:
-        parents = {role: models[role] for role in ("base", "sft", "preferences", made_of)}
-        models["reward_model"] = reward_model(parents, settings.reward_model, "train")
-    if task.has_preferences and not task.has_gold:  # one judge for all arms, whatever their own stages
-        judge = matrix.stages.reward_model.model_copy(update={"fit": "pairs"})
-        models["judge"] = reward_model(foundations(matrix.stages), judge, "heldout", "judge ")
-    evaluation = matrix.evaluation.model_dump(mode="json")
-    scorers: dict[str, Stage] = {
-        role: models[role] for role in ("base", "sft", "reward_model", "judge") if role in models
-    }
-    reference = stage("reference", scorers, settings=evaluation)
-    arm = f"{cell.arm.label} "
-    method = named(cell.arm.method)
-    policy = stage("policy", models, arm, method=method, settings=_while_training(evaluation))
-    last = stage(
-        "evaluation",
-        models | {"policy": policy, "reference": reference},
-        arm,
-        method=method,
-        settings=evaluation,
-        # without any, the key is as if there were no such thing
-        **({"measures": [measure.name for measure in matrix.measures]} if matrix.measures else {}),
-    )
-    return models | {"reference": reference, "policy": policy, "evaluation": last}
+    def judge(self, settings: Stages) -> Stage:
+        """The reward model on held-out pairs: one for all arms, whatever their own stages."""
+        on_pairs = settings.reward_model.model_copy(update={"fit": "pairs"})
+        parents = self.up_to_preferences(settings)
+        return self("reward_model", parents, "judge", settings=_json(on_pairs), split="heldout")
 
 
-def _while_training(evaluation: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that a policy's training curve depends on: changing another must not train it again."""
-    return {name: evaluation[name] for name in ("curve_points", "curve_prompts", "temperature")}
+def _some(stages: Mapping[str, Stage], *roles: str) -> dict[str, Stage]:
+    """Those of `stages` that have one of `roles`."""
+    return {role: stages[role] for role in roles if role in stages}
 
 
-def _keyed(
-    kind: str,
-    label: str,
-    spec: dict[str, Any],
-    parents: dict[str, Stage],
-    task: Task,
-    sources: list[Path],
-) -> Stage:
-    digest = source_digest(sources)
-    identity = {
-        "kind": kind,
-        "spec": {name: value for name, value in spec.items() if name != "plugins"},
-        "data": task.content_digest(),
-        "parents": {role: parent.key for role, parent in sorted(parents.items())},
-        "source": digest,
-        "libraries": library_versions(),
-    }
-    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
-    return Stage(kind, label, spec | {"sources": [*map(str, sources)], "source_digest": digest}, parents, key)
+def _json(settings: Settings) -> dict[str, Any]:
+    return settings.model_dump(mode="json")
+
+
+def _json_of(plugin: Plugin) -> dict[str, Any]:
+    """A method or task: its name and all its settings."""
+    return {"name": plugin.name, "settings": _json(plugin)}
 
 
 def _file(plugin: type[Plugin]) -> Path:

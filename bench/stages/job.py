@@ -15,6 +15,7 @@ from bench.catalogue import plugins
 from bench.contracts.task import Task
 from bench.models.learned_reward import RewardModel
 from bench.models.loading import Ensemble, load_model, load_reward_model, load_tokenizer
+from bench.stages.artifact import POINTER
 from bench.workbench.method import Method
 
 if TYPE_CHECKING:
@@ -22,12 +23,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from bench.contracts.measure import Measure
-
-INFO = "info.json"
-"""In every artifact: what its stage reports about itself (seconds, peak memory, counts)."""
-
-POINTER = "model.json"
-"""In a base artifact: the directory or hub name of a model that the bench did not train."""
 
 
 @dataclass

@@ -15,6 +15,7 @@ from bench.contracts.stage_settings import Evaluation
 from bench.measures.diversity import token_entropy
 from bench.measures.perplexity import perplexity
 from bench.measures.registry import MEASURES
+from bench.stages.artifact import CURVE, TRAINING
 from bench.stages.job import Job, seed_everything
 from bench.stages.reference import heldout_prompts
 from bench.stages.scoring import Scorer
@@ -92,8 +93,8 @@ def run(job: Job) -> dict[str, Any]:
         policy = job.method.train(workbench)
         policy.save(job.directory / "policy")
     finally:
-        curve.frame().to_parquet(job.directory / "curve.parquet")
-        pd.DataFrame(logged, columns=["step", "name", "value"]).to_parquet(job.directory / "training.parquet")
+        curve.frame().to_parquet(job.directory / CURVE)
+        pd.DataFrame(logged, columns=["step", "name", "value"]).to_parquet(job.directory / TRAINING)
     seconds = time.perf_counter() - started - curve.seconds
     for name in MEASURES.keys() & workbench.figures.keys():
         raise BenchError(f"{name!r} is the bench's own measure: report it under another name")

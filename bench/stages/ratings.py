@@ -31,12 +31,12 @@ def rate(job: Job, policy: ModelPolicy, split: str, count: int, per_prompt: int,
     """
     from datasets import Dataset
 
-    prompts = list(job.task.prompts(split)["prompt"])
-    asked = [prompts[i // per_prompt % len(prompts)] for i in range(count)]
-    samples = policy.sample(asked, seed)
-    ratings = job.task.ratings(asked, samples.completions, seed)
+    of_split = list(job.task.prompts(split)["prompt"])
+    prompts = [of_split[i // per_prompt % len(of_split)] for i in range(count)]
+    samples = policy.sample(prompts, seed)
+    ratings = job.task.ratings(prompts, samples.completions, seed)
     rows = {
-        "prompt": asked,
+        "prompt": prompts,
         "completion": samples.completions,
         "rater": [rating.rater for rating in ratings],
         "score": [rating.score for rating in ratings],

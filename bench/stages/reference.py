@@ -1,5 +1,5 @@
-"""Stage `reference`: what every policy is held against, and asked: π0's own samples on the held-out prompts, scored,
-and the multiple-choice questions in tokens."""
+"""Stage `reference`: what every policy is measured with: π0's own samples on the held-out prompts, scored, and the
+multiple-choice questions in tokens."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def run(job: Job) -> dict[str, Any]:
     frame.insert(0, "completion", pd.Series(samples.completions, dtype=object))
     frame.insert(1, "completion_ids", pd.Series(samples.completion_ids, dtype=object))
     frame.to_parquet(job.directory / "samples.parquet")
-    set_aside = ask(job, scorer, settings.probes) if job.task.has_probes else 0
+    set_aside = write_questions(job, scorer, settings.probes) if job.task.has_probes else 0
     return {
         "tokens_sampled": int(frame["length"].sum()),
         "judge": scorer.judge,
@@ -53,9 +53,9 @@ def run(job: Job) -> dict[str, Any]:
     }
 
 
-def ask(job: Job, scorer: Scorer, count: int) -> int:
-    """Write the first `count` questions that fit into the context of π0; return how many of them did not."""
-    asked = job.task.probes()[:count]
-    questions = encode_questions(job.tokenizer, asked, context_length(scorer.reference))
+def write_questions(job: Job, scorer: Scorer, count: int) -> int:
+    """Of the first `count` questions write those that fit into the context of π0; return how many do not."""
+    probes = job.task.probes()[:count]
+    questions = encode_questions(job.tokenizer, probes, context_length(scorer.reference))
     questions.save(job.directory)
-    return len(asked) - len(questions)
+    return len(probes) - len(questions)

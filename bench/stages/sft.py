@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.contracts.errors import BenchError
 from bench.contracts.stage_settings import SFTStage
@@ -11,9 +11,6 @@ from bench.models.loading import context_length
 from bench.models.training.callbacks import FiniteCallback, ProgressCallback, training_arguments
 from bench.models.training.supervised import fine_tune
 from bench.stages.job import Job, seed_everything
-
-if TYPE_CHECKING:
-    pass
 
 
 def run(job: Job) -> dict[str, Any]:

@@ -15,7 +15,8 @@ import pandas as pd
 from bench.analysis.layout import print_frame, wide_console
 from bench.contracts.yaml import write_yaml
 from bench.matrix.reading import load_matrix
-from bench.records.record import OK, SKIPPED, commit, versions
+from bench.records.provenance import commit, versions
+from bench.records.record import OK, SKIPPED
 from bench.store.store import write_atomically
 from bench.tuning.search import STARTUP_TRIALS
 from bench.tuning.tune import Tuned, TunedArm

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.contracts.errors import BenchError
+from bench.contracts.stage_settings import METHOD_NEEDS
 from bench.contracts.task import Completion, Prompt, Task
 from bench.models.learned_reward import RewardModel
 from bench.workbench.policy import ModelPolicy, Policy, Samples
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
     from bench.models.loading import Ensemble
     from bench.models.training.own_loss import Rows
-
-STAGES = ("preferences", "ratings", "reward_model")
-"""The shared stages that a method may name in `needs`. The base and the SFT model exist for every cell."""
 
 
 def _none_here() -> Dataset:
@@ -65,7 +63,7 @@ class Workbench:
     load_reward_model: Callable[[], PreTrainedModel | Ensemble]
     load_ratings: Callable[[], Dataset] = _none_here
     load_corpus: Callable[[], list[str]] = list
-    needs: set[str] = field(default_factory=lambda: set(STAGES))
+    needs: set[str] = field(default_factory=lambda: set(METHOD_NEEDS))
     curve_points: int = 8
     batch_size: int = 256
     on_progress: Callable[[int, int], None] = lambda step, total: None

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from bench.analysis.report.words import labels
+from bench.records.files import RECORD, RECORDS, cell_files
 from bench.records.loading import RunFrames
 
 LIMIT = 6_000_000
@@ -57,9 +58,8 @@ def embed_plots(run: RunFrames) -> tuple[list[Picture], list[str]]:
     """
     beside = sorted((run.directory / "plots").glob("*.png"))
     # of a run as it was made, and of one packed into few files
-    records = [
-        file.stat().st_mtime for form in ("cells/*/record.json", "records.*") for file in run.directory.glob(form)
-    ]
+    files = [*cell_files(run.directory, RECORD).values(), *run.directory.glob(RECORDS)]
+    records = [file.stat().st_mtime for file in files]
     if beside and min(file.stat().st_mtime for file in beside) >= max(records, default=0):
         return _embed(run, {file: "" for file in beside}, [])
     with tempfile.TemporaryDirectory() as folder:

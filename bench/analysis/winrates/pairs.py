@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bench.contracts.errors import BenchError, nearest
 from bench.measures.preference import verdicts
-from bench.records.loading import RunFrames, completion_digests, plain
+from bench.records.loading import RunFrames, completion_digests, described, plain
 
 FILE = "comparisons.parquet"
 REFERENCE = "π0"
@@ -141,9 +141,7 @@ def by_score(pairs: pd.DataFrame, scores: ArrayLike, band: float) -> pd.DataFram
 
 def tie_band(run: RunFrames) -> float:
     """The band that the matrix fixed before the run, in the judge's unit."""
-    file = run.directory / "run.json"
-    settings = json.loads(file.read_text()) if file.exists() else {}
-    return float(settings.get("evaluation", {}).get("tie_band", 0.0))
+    return float(described(run.directory).get("evaluation", {}).get("tie_band", 0.0))
 
 
 def fingerprint(run: RunFrames) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import importlib
 import json
 import shutil
 import tempfile
@@ -24,10 +23,13 @@ from bench.contracts.stage_settings import (
     RatingsStage,
     RewardModelStage,
     SFTStage,
+    Stages,
     TinyModel,
 )
 from bench.models.loading import load_model, load_reward_model, load_tokenizer
-from bench.stages.job import INFO, Job
+from bench.stages.artifact import INFO
+from bench.stages.job import Job
+from bench.stages.table import RUN
 from bench.workbench.method import Method
 from bench.workbench.policy import Policy
 from bench.workbench.workbench import Workbench
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from bench.contracts.task import Task
 
 MODEL = TinyModel(layers=1, width=16, heads=2, context=32, steps=30)
-SHARED = ("base", "sft", "preferences", "ratings", "reward_model")
+SHARED = ("base", *Stages.model_fields)
 _EVALUATION = Evaluation(samples=8, curve_points=0)
 SETTINGS: dict[str, Settings] = {
     "sft": SFTStage(epochs=1),
@@ -158,7 +160,7 @@ def run_stage(
     job = Job(spec, directory, dict(parents), folder / "scratch", lambda step, total: None)
     job.task, job.method = task, _Base()
     vars(job)["measures"] = [_Taken(name, taken) for name in COLUMNS] if taken is not None else []
-    info = importlib.import_module(f"bench.stages.{stage}").run(job)
+    info = RUN[stage](job)
     (directory / INFO).write_text(json.dumps(info), encoding="utf-8")
     return directory
 

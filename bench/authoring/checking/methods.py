@@ -12,8 +12,8 @@ from bench.authoring.checking.check import Broken, Contract, Unsuited, told
 from bench.authoring.checking.settings import check_settings
 from bench.authoring.checking.trial import SAMPLING_SEED, MethodTrial, Training, must_train, same_weights, sample
 from bench.contracts.errors import BenchError, Diverged, nearest
+from bench.contracts.stage_settings import METHOD_NEEDS
 from bench.workbench.policy import Samples
-from bench.workbench.workbench import STAGES
 
 promised: Contract[MethodTrial] = Contract()
 
@@ -42,8 +42,8 @@ def trains(trial: MethodTrial) -> None:
 def declares(trial: MethodTrial) -> None:
     """declares what it needs"""
     needs = type(trial.method).needs
-    for stage in sorted(set(needs) - set(STAGES)):
-        raise Broken(f"`needs` names {stage!r}, which is no shared stage{nearest(stage, STAGES)}")
+    for stage in sorted(set(needs) - set(METHOD_NEEDS)):
+        raise Broken(f"`needs` names {stage!r}, which is no shared stage{nearest(stage, METHOD_NEEDS)}")
     if used := sorted(trial.first.workbench.undeclared):
         raise Broken(f"it uses {' and '.join(used)} undeclared: write needs = {set(needs) | set(used)}")
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from bench.measures.registry import MEASURES
-from bench.records.loading import RECORDS
+from bench.records.files import RECORDS
 
 AGGREGATE = """
 import resource, sys, time
-from bench.analysis.loading import load_run
-from bench.analysis.tables import summarise
+from bench.records.loading import load_run
+from bench.analysis.tables.main import summarise
 started = time.process_time()
 rows = summarise(load_run(sys.argv[1]))
 print(len(rows), time.process_time() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)

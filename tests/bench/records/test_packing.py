@@ -14,7 +14,8 @@ from bench.contracts.errors import BenchError
 from bench.judging.asking import judge_run
 from bench.judging.judges.chat import Chat
 from bench.measures.calibration import reliability
-from bench.records.loading import RECORDS, load_run, recorded
+from bench.records.files import RECORDS
+from bench.records.loading import load_run, recorded
 from bench.records.packing import LOGGED, pack
 from bench.store.store import Store
 from tests.bench.analysis.synthetic_run import ARMS, write_run

@@ -131,6 +131,42 @@ def test_changing_one_methods_setting_runs_that_methods_cells_alone(first, store
     assert bench.run(changed, out=tmp_path / "out", store=store).built == 4  # policy and evaluation, two seeds
 
 
+PLUGIN = '''
+from bench import Field, Method
+class Shifted(Method):
+    """Moves every weight of the SFT model."""
+    times: int = Field(1, ge=0, le=9, description="how often")
+    def train(self, workbench):
+        if self.times > 8:
+            raise ValueError("too often")
+        model = workbench.sft_model()
+        for weight in model.parameters():
+            weight.data += 0.001 * self.times
+        return workbench.policy(model)
+'''
+
+
+def test_another_wording_of_a_method_runs_nothing_again_and_another_constant_its_cells_alone(first, store, tmp_path):
+    plugin = tmp_path / "shifted.py"
+
+    def run_with(text):
+        plugin.write_text(text)
+        toy = matrix("sft", "dpo", "shifted", seeds=2, plugins=[str(WORLD), str(plugin)])
+        run = bench.run(toy, out=tmp_path / "out", store=store)
+        return run.built, records(run.directory)
+
+    built, before = run_with(PLUGIN)
+    assert built == 4  # its policy and evaluation, two seeds; the rest is there
+    reworded = PLUGIN.replace("too often", "at most eight times").replace("Moves every", "Shifts each")
+    reworded = reworded.replace("how often", "how many times over")
+    assert run_with(reworded) == (0, before)
+
+    built, after = run_with(reworded.replace("0.001", "0.002"))
+    assert built == 4
+    assert {before[name]["cell"]["arm"] for name in before if before[name] != after[name]} == {"shifted"}
+    assert before["toy-tiny-shifted-seed0"]["key"] != after["toy-tiny-shifted-seed0"]["key"]
+
+
 def test_what_a_method_spends_logs_and_reports_is_in_its_record(store, tmp_path):
     run = bench.run(matrix("tell", "sft"), out=tmp_path / "told", store=store)
     told, sft = (records(run.directory)[f"toy-tiny-{arm}-seed0"] for arm in ("tell", "sft"))
