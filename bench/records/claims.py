@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -20,16 +21,41 @@ from bench.store.store import write_atomically
 FROZEN = "claims.json"
 """In a run's folder: its claims as they stood when the run began."""
 
-Kind: TypeAlias = Literal["difference", "equivalence", "spread", "level", "trend", "correlation", "prediction"]
+KindName: TypeAlias = Literal["difference", "equivalence", "spread", "level", "trend", "correlation", "prediction"]
 Group: TypeAlias = str | list[str]
 
-_ARMS = {"difference": 2, "equivalence": 2, "spread": 2, "level": 1}
+
+@dataclass(frozen=True)
+class Takes:
+    """What a file of claims says of a kind of test.
+
+    Attributes:
+        arms: how many; None where any number will do.
+        needs: fields that it cannot do without, and that go with no kind that does not name them.
+        positive_margin: must the margin be above 0?
+    """
+
+    arms: int | None = None
+    needs: tuple[str, ...] = ()
+    positive_margin: bool = False
+
+
+KINDS: dict[KindName, Takes] = {
+    "difference": Takes(arms=2),
+    "equivalence": Takes(arms=2, positive_margin=True),
+    "spread": Takes(arms=2),
+    "level": Takes(arms=1),
+    "trend": Takes(needs=("x",)),
+    "correlation": Takes(needs=("against",)),
+    "prediction": Takes(needs=("against",)),
+}
+"""What each computes, and how it is told, is a class of the same name in `bench.analysis.claims.kinds`."""
 
 
 class ClaimTest(Settings):
-    """One comparison. See `bench.analysis.claims.testing` for what each kind computes."""
+    """One comparison. See `bench.analysis.claims.kinds` for what each kind computes."""
 
-    test: Kind = Field(description="what is computed")
+    test: KindName = Field(description="what is computed")
     measure: str | list[str] = Field(description="of each cell: see `bench.analysis.claims.quantities`")
     arms: list[Group] = Field(min_length=1, description="labels; a list of labels is taken together")
     expect: Literal["above", "below"] = Field("above", description="on which side of the margin; for a trend: rises")
@@ -44,19 +70,29 @@ class ClaimTest(Settings):
 
     @model_validator(mode="after")
     def _complete(self) -> ClaimTest:
-        wanted = _ARMS.get(self.test)
-        if wanted and len(self.arms) != wanted:
-            raise ValueError(f"test {self.test} takes {wanted} arm{'s' * (wanted > 1)}, not {len(self.arms)}")
-        if (self.test == "trend") != (self.x is not None):
-            raise ValueError("`x` goes with a trend, and a trend needs it")
-        points = len(self.measure) if isinstance(self.measure, list) else len(self.arms)
-        if self.x is not None and len(self.x) != points:
-            raise ValueError(f"`x` has {len(self.x)} values for {points} points")
-        if (self.test in ("correlation", "prediction")) != (self.against is not None):
-            raise ValueError("`against` goes with a correlation or a prediction, and they need it")
-        if self.test == "equivalence" and self.margin <= 0:
-            raise ValueError("an equivalence needs a margin above 0")
+        takes = KINDS[self.test]
+        if takes.arms is not None and len(self.arms) != takes.arms:
+            wanted = f"{takes.arms} arm{'s' * (takes.arms > 1)}"
+            raise ValueError(f"test {self.test} takes {wanted}, not {len(self.arms)}")
+        for field in ("x", "against"):
+            if (field in takes.needs) != (getattr(self, field) is not None):
+                raise ValueError(_goes_with(field))
+            points = len(self.measure) if isinstance(self.measure, list) else len(self.arms)
+            if field == "x" and self.x is not None and len(self.x) != points:
+                raise ValueError(f"`x` has {len(self.x)} values for {points} points")
+        if takes.positive_margin and self.margin <= 0:
+            raise ValueError(f"{_a(self.test)} needs a margin above 0")
         return self
+
+
+def _goes_with(field: str) -> str:
+    kinds = [_a(kind) for kind, takes in KINDS.items() if field in takes.needs]
+    needed = f"{kinds[0]} needs" if len(kinds) == 1 else "they need"
+    return f"`{field}` goes with {' or '.join(kinds)}, and {needed} it"
+
+
+def _a(kind: str) -> str:
+    return f"a{'n' * (kind[0] in 'aeiou')} {kind}"
 
 
 class Claim(Settings):
@@ -115,14 +151,15 @@ def check_claims(claims: Sequence[Claim], arms: dict[str, set[str]], name: str) 
             task = test.task or claim.task
             if task not in arms:
                 raise BenchError(f"{name}: claim {claim.id}: no task {task!r} in the matrix{nearest(task, arms)}")
-            for arm in _labels(test.arms):
+            for arm in arm_labels(test.arms):
                 if arm not in arms[task]:
                     raise BenchError(
                         f"{name}: claim {claim.id}: no arm {arm!r} on task {task!r}{nearest(arm, arms[task])}"
                     )
 
 
-def _labels(arms: Sequence[Group]) -> list[str]:
+def arm_labels(arms: Sequence[Group]) -> list[str]:
+    """The labels of all arms, those that are taken together among them."""
     return [label for group in arms for label in ([group] if isinstance(group, str) else group)]
 
 

@@ -11,8 +11,11 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
+from bench.analysis.claims.kinds import KINDS
+from bench.analysis.claims.kinds.kind import in_braces
 from bench.analysis.claims.quantities import DERIVED, Quantities
-from bench.analysis.claims.testing import Judged, Tested, Verdict, judge
+from bench.analysis.claims.tested import Tested
+from bench.analysis.claims.verdict import Judged, Verdict, judge
 from bench.analysis.layout import Section, print_frame, wide_console, write_sections
 from bench.analysis.statistics import Interval
 from bench.analysis.tables.main import interval_text, pending_note
@@ -21,6 +24,8 @@ from bench.records.loading import RunFrames
 
 ORDER: tuple[Verdict, ...] = ("reproduced", "contradicted", "inconclusive", "not testable here", "not run")
 _COLUMNS = ["id", "says", "source", "world", "planted", "published", "verdict", "effect", "seeds", "details"]
+_TEST_COLUMNS = ["id", "test", "measure", "arms", "at", "expect", "margin", "decides", "outcome", "effect"]
+_TEST_COLUMNS += ["low", "high", "n"]
 
 
 def judged(run: RunFrames, claims: Path | None = None) -> list[Judged]:
@@ -63,27 +68,12 @@ def frame_of_tests(found: Sequence[Judged]) -> pd.DataFrame:
     for each in found:
         for tested in each.tests:
             test, x = tested.test, tested.effect
-            head = (each.claim.id, test.test, _measure(test), " | ".join(map(_label, test.arms)))
+            head = (each.claim.id, test.test, _measure(test), " | ".join(map(in_braces, test.arms)))
             rows.append((*head, test.at, test.expect, test.margin, not test.also, tested.outcome, *astuple(x)))
             for variant in tested.variants:
                 shown = "flips" if variant.flips else "shown"
                 rows.append((*head, variant.place, test.expect, test.margin, False, shown, *astuple(variant.effect)))
-    names = [
-        "id",
-        "test",
-        "measure",
-        "arms",
-        "at",
-        "expect",
-        "margin",
-        "decides",
-        "outcome",
-        "effect",
-        "low",
-        "high",
-        "n",
-    ]
-    return pd.DataFrame(rows, columns=names)
+    return pd.DataFrame(rows, columns=_TEST_COLUMNS)
 
 
 def effect_of(each: Judged) -> str:
@@ -128,9 +118,9 @@ def notes(found: Sequence[Judged], run: RunFrames) -> list[str]:
     made = sorted({str(each) for each in run.records.get("commit", pd.Series(dtype=object)).dropna()})
     if made:
         lines.append(f"Records made at commit {', '.join(made)}.")
+    intervals = ["Student's t", *(kind.interval for kind in KINDS.values() if kind.interval)]
     lines.append(
-        "Effects are paired by seed, on held-out prompts: mean ± half of the 95 % interval (Student's t; shares: "
-        "Newcombe; areas under ROC curves: bootstrap of seeds; an equivalence: the 90 % of two one-sided tests)."
+        f"Effects are paired by seed, on held-out prompts: mean ± half of the 95 % interval ({'; '.join(intervals)})."
     )
     lines.append(
         "Reproduced: the interval of every test that decides lies beyond its margin, on the side expected. "
@@ -213,25 +203,12 @@ def _behind(each: Judged) -> Iterator[str]:
 
 
 def _effect(tested: Tested) -> str:
-    test, x = tested.test, tested.effect
-    names = [_label(arm) for arm in test.arms]
+    test, kind = tested.test, KINDS[tested.test.test]
     place = "" if test.at == "end" else f" at {test.at}"
-    what = {
-        "difference": " − ".join(names),
-        "equivalence": " − ".join(names),
-        "spread": f"seeds' distance from the median, {' − '.join(names)}",
-        "level": names[0],
-        "trend": f"rank correlation over {test.x}" if test.x else "",
-        "correlation": f"rank correlation with {test.against} over {len(names)} arms",
-        "prediction": f"area under ROC less that of {test.against}",
-    }[test.test]
-    if test.test == "trend":
-        what += f", {names[0]}" if isinstance(test.measure, list) else f", {names[0]} … {names[-1]}"
+    what = f"{_measure(test)}: {kind.effect_in_words(test)}{place}"
     if tested.outcome == "not run":
-        return f"{_measure(test)}: {what}{place}: not run"
-    side = {"above": ">", "below": "<"}[test.expect]
-    wanted = f"within ±{test.margin:g}" if test.test == "equivalence" else f"{side} {test.margin:g}"
-    return f"{_measure(test)}: {what}{place} = {_number(x)} (expected {wanted}: {tested.outcome})"
+        return f"{what}: not run"
+    return f"{what} = {_number(tested.effect)} (expected {kind.expectation(test)}: {tested.outcome})"
 
 
 def _number(x: Interval) -> str:
@@ -242,10 +219,6 @@ def _number(x: Interval) -> str:
 
 def _measure(test: ClaimTest) -> str:
     return test.measure if isinstance(test.measure, str) else f"{test.measure[0]} … {test.measure[-1]}"
-
-
-def _label(arm: str | list[str]) -> str:
-    return arm if isinstance(arm, str) else "{" + ", ".join(arm) + "}"
 
 
 def _seeds(each: Judged) -> str:

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.analysis.claims.kinds.prediction import area_under_roc
 from bench.analysis.claims.quantities import Quantities
-from bench.analysis.claims.testing import area_under_roc, judge, run_test
+from bench.analysis.claims.verdict import judge, run_test
 from bench.records.claims import Claim, ClaimTest
 from tests.bench.analysis.claims.made_run import made_run
 

@@ -1,0 +1,56 @@
+"""What a claim comes to: its tests, each of its kind, and the verdict that they make together."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from bench.analysis.claims.cells import Cells
+from bench.analysis.claims.kinds import KINDS
+from bench.analysis.claims.quantities import Quantities
+from bench.analysis.claims.tested import Tested
+from bench.analysis.statistics import Interval
+from bench.records.claims import Claim, ClaimTest, arm_labels
+
+Verdict: TypeAlias = Literal["reproduced", "contradicted", "inconclusive", "not testable here", "not run"]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim, its verdict, and the tests behind it."""
+
+    claim: Claim
+    verdict: Verdict
+    tests: list[Tested]
+    commit: str | None = None
+    written: str | None = None
+
+
+def judge(claim: Claim, quantities: Quantities) -> tuple[Verdict, list[Tested]]:
+    """The verdict on a claim: contradicted if a test that decides is, reproduced if all of them hold.
+
+    Inconclusive as well where fewer seeds than the claim wants are behind a test that would decide.
+    """
+    if claim.needs:
+        return "not testable here", []
+    tests = [run_test(test, claim, quantities) for test in claim.tests]
+    deciding = [each for each in tests if not each.test.also]
+    outcomes = {each.outcome for each in deciding}
+    if "not run" in outcomes:
+        return "not run", tests
+    if any(each.effect.n < claim.seeds for each in deciding):
+        return "inconclusive", tests
+    if "contradicted" in outcomes:
+        return "contradicted", tests
+    return ("reproduced" if outcomes == {"holds"} else "inconclusive"), tests
+
+
+def run_test(test: ClaimTest, claim: Claim, quantities: Quantities) -> Tested:
+    """Compute one test; ``not run`` where an arm has no cell that ended."""
+    cells = Cells(quantities, test.task or claim.task)
+    missing = [arm for arm in arm_labels(test.arms) if cells.ended(arm).empty]
+    if missing:
+        nothing = Interval(math.nan, math.nan, math.nan, 0)
+        return Tested(test, "not run", nothing, {}, notes=[f"not run: {', '.join(missing)}"])
+    return KINDS[test.test].run(test, cells)
