@@ -148,29 +148,29 @@ class RunFrames:
 
         cells = self.records["cell"].tolist()
         # files of one schema become pandas together: one by one that takes most of the time
-        alike: dict[str, list[tuple[int, pa.Table]]] = {}
-        own = self.own_files(name)
-        for place, cell in enumerate(cells):
-            if path := own.get(cell):
+        by_schema: dict[str, list[tuple[int, pa.Table]]] = {}
+        files = self.own_files(name)
+        for number, cell in enumerate(cells):
+            if path := files.get(cell):
                 table = pq.read_table(path, columns=columns)
                 if columns and len(table):
                     table = pa.Table.from_pandas(then(table.to_pandas()), preserve_index=False)
                 if len(table):
-                    alike.setdefault(str(table.schema.remove_metadata()), []).append((place, table))
-        frames = [pa.concat_tables([table for _, table in group]).to_pandas() for group in alike.values()]
-        places = [np.repeat(place, len(table)) for group in alike.values() for place, table in group]
+                    by_schema.setdefault(str(table.schema.remove_metadata()), []).append((number, table))
+        frames = [pa.concat_tables([table for _, table in group]).to_pandas() for group in by_schema.values()]
+        numbers = [np.repeat(number, len(table)) for group in by_schema.values() for number, table in group]
         if packed and (file := self.directory / PACKED[name]).exists():
-            lying = {cell: place for place, cell in enumerate(cells) if cell not in self.unpacked}
-            rows = _unpack(pd.read_parquet(file), lying)
+            packed_cells = {cell: number for number, cell in enumerate(cells) if cell not in self.unpacked}
+            rows = _unpack(pd.read_parquet(file), packed_cells)
             frames.append(rows.drop(columns="cell"))
-            places.append(rows["cell"].map(lying).to_numpy(int))
+            numbers.append(rows["cell"].map(packed_cells).to_numpy(int))
         if not any(map(len, frames)):
             return pd.DataFrame(columns=list(IDENTITY))
-        owner = np.concatenate(places)
-        order = np.argsort(owner, kind="stable")
+        cell_of_row = np.concatenate(numbers)
+        order = np.argsort(cell_of_row, kind="stable")
         rows = pd.concat(frames, ignore_index=True).take(order).reset_index(drop=True)
-        same = self.records[list(IDENTITY)].take(owner[order]).reset_index(drop=True)
-        return pd.concat([same, rows], axis=1)
+        identity = self.records[list(IDENTITY)].take(cell_of_row[order]).reset_index(drop=True)
+        return pd.concat([identity, rows], axis=1)
 
 
 def _unpack(rows: pd.DataFrame, cells: Collection[str]) -> pd.DataFrame:
@@ -185,8 +185,8 @@ def completion_digests(run: RunFrames) -> dict[str, str]:
     import pyarrow.parquet as pq
 
     file = run.directory / PACKED[COMPLETIONS]
-    noted = (pq.read_schema(file).metadata or {}).get(DIGESTS, b"{}") if file.exists() else b"{}"
-    digests: dict[str, str] = json.loads(noted) | dict.fromkeys(run.unpacked, "")
+    packed = (pq.read_schema(file).metadata or {}).get(DIGESTS, b"{}") if file.exists() else b"{}"
+    digests: dict[str, str] = json.loads(packed) | dict.fromkeys(run.unpacked, "")
     for cell, path in run.own_files(COMPLETIONS).items():
         digests[cell] = hashlib.sha256(path.read_bytes()).hexdigest()
     return {cell: digests.get(cell, "") for cell in run.records["cell"]}

@@ -63,7 +63,7 @@ class Pool:
         self._events.put(None)
 
     def submit(self, job: dict[str, Any]) -> None:
-        """Start a job: ``id``, ``kind``, ``key``, ``spec``, ``parents``, ``store``, ``log``."""
+        """Start a job: ``kind``, ``key``, ``spec``, ``parents``, ``store``, ``log``. Events name it by its ``key``."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(job).encode() + b"\n")

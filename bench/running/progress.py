@@ -42,18 +42,18 @@ class PlainReporter(Reporter):
         self.stream = stream or sys.stderr
         self.cells = self.finished = 0
         self._started: dict[str, float] = {}
-        self._said: dict[str, float] = {}
+        self._last_line: dict[str, float] = {}
 
     def start(self, cells: int) -> None:
         self.cells = cells
 
     def stage_started(self, label: str) -> None:
-        self._started[label] = self._said[label] = time.monotonic()
+        self._started[label] = self._last_line[label] = time.monotonic()
 
     def stage_progress(self, label: str, step: int, total: int) -> None:
         now = time.monotonic()
-        if now - self._said.get(label, now) >= 10:
-            self._said[label] = now
+        if now - self._last_line.get(label, now) >= 10:
+            self._last_line[label] = now
             self.say(f"  {label}: step {step}/{total}")
 
     def stage_finished(self, label: str, outcome: str) -> None:

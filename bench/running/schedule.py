@@ -47,19 +47,22 @@ class Schedule:
     logs: Path
     on_cell: Callable[[str, Outcome, Mapping[str, Outcome]], None]
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    _cells: dict[str, Mapping[str, Stage]] = field(default_factory=dict)
     _stages: dict[str, Stage] = field(default_factory=dict)
-    _pending: dict[str, Mapping[str, Stage]] = field(default_factory=dict)
-    _built: int = 0
+    _running: dict[str, Stage] = field(default_factory=dict)
+    _submitted: set[str] = field(default_factory=set)
+    _reported: dict[str, Outcome] = field(default_factory=dict)
     _labels: Counter[str] = field(default_factory=Counter)
+    _built: int = 0
 
     def run(self, cells: Mapping[str, Mapping[str, Stage]]) -> int:
         """Decide every cell; returns the number of stages that had to run."""
-        self._pending = dict(cells)
+        self._cells = dict(cells)
         for stages in cells.values():
             self._require(stages["evaluation"])
         self._labels = Counter(stage.label for stage in self._stages.values())
-        self._settle()
-        if self._pending:
+        self._settle_cells()
+        if self._cells:
             pool = self.open_pool()
             try:
                 self._work(pool)
@@ -79,9 +82,13 @@ class Schedule:
             return
         for parent in stage.parents.values():
             self._require(parent)
-        # an ancestor that is known to have diverged decides this stage as well
-        if all(self._outcome(parent).status == OK for parent in stage.parents.values() if self._known(parent)):
+        if not self._hopeless(stage):
             self._stages[stage.key] = stage
+
+    def _hopeless(self, stage: Stage) -> bool:
+        """Is there a parent that ended badly? A divergence may be known from an earlier run."""
+        outcomes = [self.outcomes[parent.key] for parent in stage.parents.values() if parent.key in self.outcomes]
+        return any(outcome.status != OK for outcome in outcomes)
 
     def _look_up(self, stage: Stage) -> Outcome | None:
         if not self.store.has(stage.kind, stage.key):
@@ -105,52 +112,50 @@ class Schedule:
     # -- running ---------------------------------------------------------------------------------------------------
 
     def _work(self, pool: Pool) -> None:
-        running: dict[int, Stage] = {}
-        decided: dict[int, Outcome] = {}
-        submitted: set[str] = set()
-        while self._pending:
-            for stage in self._ready(submitted)[: self.jobs - len(running)]:
-                number = len(submitted)
-                submitted.add(stage.key)
-                running[number] = stage
-                self.reporter.stage_started(self._shown(stage))
-                pool.submit(self._job(number, stage))
-            try:
-                event = pool.event(timeout=0.5)
-            except WorkerDied:
-                for stage in running.values():
-                    self._decide(stage, Outcome(FAILED, f"the worker process died; see {pool.log}"))
-                for stage in [*self._stages.values()]:
-                    self._decide(stage, Outcome(FAILED, f"not run: the worker process died; see {pool.log}"))
-                return
-            if event is None or event["event"] == "ready":
-                continue
-            number, stage = event["id"], running[event["id"]]
-            if event["event"] == "progress":
-                self.reporter.stage_progress(self._shown(stage), event["step"], event["total"])
-            elif event["event"] == "exit":
-                del running[number]
-                outcome = decided.pop(number, None) or Outcome(FAILED, self._death(event["code"]))
-                self._decide(stage, outcome)
-            elif event["event"] == "done":
-                decided[number] = self._read(stage)
-                self._built += bool(event["built"])
-            else:
-                status: Status = SKIPPED if event["event"] == "skipped" else FAILED
-                decided[number] = Outcome(status, event["reason"])
+        """Keep the pool busy until every cell is decided."""
+        try:
+            while self._cells:
+                for stage in self._ready()[: self.jobs - len(self._running)]:
+                    self._submitted.add(stage.key)
+                    self._running[stage.key] = stage
+                    self.reporter.stage_started(self._shown(stage))
+                    pool.submit(self._job(stage))
+                if event := pool.event(timeout=0.5):
+                    self._heed(event, self._running[event["key"]])
+        except WorkerDied:
+            reason = f"the worker process died; see {pool.log}"
+            for stage in [*self._running.values()]:
+                self._decide(stage, Outcome(FAILED, reason))
+            for stage in [*self._stages.values()]:
+                self._decide(stage, Outcome(FAILED, f"not run: {reason}"))
 
-    def _ready(self, submitted: set[str]) -> list[Stage]:
+    def _ready(self) -> list[Stage]:
+        """What can start now: evaluations first, so that records come early; then whatever lies furthest upstream."""
         ready = [
             stage
-            for stage in self._stages.values()
-            if stage.key not in submitted and all(self._known(parent) for parent in stage.parents.values())
+            for key, stage in self._stages.items()
+            if key not in self._submitted and all(parent.key in self.outcomes for parent in stage.parents.values())
         ]
-        # evaluations first, so that records come early; then whatever lies furthest upstream
         return sorted(ready, key=lambda stage: (stage.kind != "evaluation", STAGES.index(stage.kind)))
 
-    def _job(self, number: int, stage: Stage) -> dict[str, Any]:
+    def _heed(self, event: Mapping[str, Any], stage: Stage) -> None:
+        """What `stage` reports decides it once its process has ended: only then is its memory free for another."""
+        match event["event"]:
+            case "progress":
+                self.reporter.stage_progress(self._shown(stage), event["step"], event["total"])
+            case "done":
+                self._reported[stage.key] = self._read(stage)
+                self._built += bool(event["built"])
+            case "skipped":
+                self._reported[stage.key] = Outcome(SKIPPED, event["reason"])
+            case "failed":
+                self._reported[stage.key] = Outcome(FAILED, event["reason"])
+            case "exit":
+                del self._running[stage.key]
+                self._decide(stage, self._reported.pop(stage.key, Outcome(FAILED, _death(event["code"]))))
+
+    def _job(self, stage: Stage) -> dict[str, Any]:
         return {
-            "id": number,
             "kind": stage.kind,
             "key": stage.key,
             "spec": dict(stage.spec),
@@ -159,47 +164,39 @@ class Schedule:
             "log": str(log_file(self.logs, stage)),
         }
 
-    @staticmethod
-    def _death(code: int) -> str:
-        if code == -9:
-            return "killed (signal 9), most likely out of memory"
-        return f"ended by signal {-code}" if code < 0 else f"ended with exit status {code}"
-
     # -- deciding --------------------------------------------------------------------------------------------------
-
-    def _known(self, stage: Stage) -> bool:
-        return stage.key in self.outcomes
-
-    def _outcome(self, stage: Stage) -> Outcome:
-        return self.outcomes[stage.key]
 
     def _decide(self, stage: Stage, outcome: Outcome) -> None:
         self._stages.pop(stage.key, None)
         self.outcomes[stage.key] = outcome
         self.reporter.stage_finished(self._shown(stage), outcome.status if outcome.status != OK else "done")
         if outcome.status != OK:
-            self._drop_dependents()
-        self._settle()
+            self._stages = {key: other for key, other in self._stages.items() if not self._hopeless(other)}
+        self._settle_cells()
 
-    def _drop_dependents(self) -> None:
-        for key, stage in list(self._stages.items()):
-            if any(self._known(p) and self._outcome(p).status != OK for p in stage.parents.values()):
-                del self._stages[key]
-
-    def _settle(self) -> None:
+    def _settle_cells(self) -> None:
         """Report every cell whose fate is known."""
-        for name, stages in list(self._pending.items()):
-            known = {role: self._outcome(stage) for role, stage in stages.items() if self._known(stage)}
-            bad = next(((role, outcome) for role, outcome in known.items() if outcome.status != OK), None)
-            if bad is None and "evaluation" not in known:
-                continue
-            del self._pending[name]
-            verdict = Outcome(OK)
-            if bad is not None:
-                role, outcome = bad
-                where = "" if role == "policy" else f"{role}: "
-                verdict = Outcome(outcome.status, f"{where}{outcome.reason}", outcome.step)
-            self.on_cell(name, verdict, known)
+        for name, stages in list(self._cells.items()):
+            outcomes = {role: self.outcomes[stage.key] for role, stage in stages.items() if stage.key in self.outcomes}
+            if verdict := _verdict(outcomes):
+                del self._cells[name]
+                self.on_cell(name, verdict, outcomes)
+
+
+def _verdict(outcomes: Mapping[str, Outcome]) -> Outcome | None:
+    """Of a cell, from those of its stages by role: the first that ended badly decides; None while it is open."""
+    for role, outcome in outcomes.items():
+        if outcome.status != OK:
+            where = "" if role == "policy" else f"{role}: "
+            return Outcome(outcome.status, f"{where}{outcome.reason}", outcome.step)
+    return Outcome(OK) if "evaluation" in outcomes else None
+
+
+def _death(code: int) -> str:
+    """Why a process ended that did not say so itself."""
+    if code == -9:
+        return "killed (signal 9), most likely out of memory"
+    return f"ended by signal {-code}" if code < 0 else f"ended with exit status {code}"
 
 
 def log_file(logs: Path, stage: Stage) -> Path:

@@ -46,8 +46,7 @@ def main() -> None:
 
     gc.collect()
     gc.freeze()  # or every full collection of every stage walks, and copies, what was imported: a quarter of a second
-    _send(events, {"event": "ready"})
-    running: dict[int, int] = {}
+    running: dict[int, str] = {}
     buffer = b""
     while True:
         readable, _, _ = select.select([0], [], [], 0.05)
@@ -58,12 +57,12 @@ def main() -> None:
             *lines, buffer = (buffer + chunk).split(b"\n")
             for line in lines:
                 job = json.loads(line)
-                running[_fork(job, events)] = job["id"]
+                running[_fork(job, events)] = job["key"]
         while running:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 break
-            _send(events, {"event": "exit", "id": running.pop(pid), "code": os.waitstatus_to_exitcode(status)})
+            _send(events, {"event": "exit", "key": running.pop(pid), "code": os.waitstatus_to_exitcode(status)})
     for pid in running:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -84,7 +83,7 @@ def _fork(job: dict[str, Any], events: int) -> int:
         _redirect(Path(job["log"]))
 
         def emit(event: str, **fields: Any) -> None:
-            _send(events, {"event": event, "id": job["id"], **fields})
+            _send(events, {"event": event, "key": job["key"], **fields})
 
         _make_artifact(job, emit)
         code = 0

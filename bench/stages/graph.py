@@ -54,7 +54,7 @@ def derive_seed(kind: str, seed: int) -> int:
 def stages_of(cell: Cell, matrix: Matrix, device: str) -> dict[str, Stage]:
     """The stages of one cell by role; `evaluation` is the last."""
     task, arm = cell.task.task, cell.arm
-    new = _Maker(cell, matrix, device)
+    new = _StageMaker(cell, matrix, device)
     stages = new.up_to_preferences(arm.stages)
 
     labels = arm.stages.reward_model.made_of
@@ -82,7 +82,7 @@ def stages_of(cell: Cell, matrix: Matrix, device: str) -> dict[str, Stage]:
     return stages | {"reference": reference, "policy": policy, "evaluation": last}
 
 
-class _Maker:
+class _StageMaker:
     """Makes stages of one cell."""
 
     def __init__(self, cell: Cell, matrix: Matrix, device: str) -> None:

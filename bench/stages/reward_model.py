@@ -83,8 +83,8 @@ def fit_member(
         job.progress(number * total + step, settings.members * total)
 
     def measure(model: PreTrainedModel, step: int) -> None:
-        now = quality(lambda *texts: text_scores(model, job.tokenizer, *texts), unseen)
-        curve.append({"step": step, **{name.removeprefix("reward_model_"): value for name, value in now.items()}})
+        measures = quality(lambda *texts: text_scores(model, job.tokenizer, *texts), unseen)
+        curve.append({"step": step, **{name.removeprefix("reward_model_"): value for name, value in measures.items()}})
 
     points = CURVE_POINTS if number == 0 and len(unseen) else 0
     callbacks = [MethodCallback(points, report, measure, lambda tokens: None, lambda step, figures: None)]
@@ -131,9 +131,9 @@ def quality(score: Score, pairs: Dataset, gold: Score | None = None) -> dict[str
         "reward_model_nll": pair_nll(chosen, rejected),
     }
     if gold is not None:
-        known = [gold(pairs["prompt"], pairs[side]) for side in ("chosen", "rejected")]
+        gold_scores = [gold(pairs["prompt"], pairs[side]) for side in ("chosen", "rejected")]
         measures["reward_model_rank_correlation"] = rank_correlation(
-            np.concatenate([chosen, rejected]), np.concatenate(known)
+            np.concatenate([chosen, rejected]), np.concatenate(gold_scores)
         )
     return measures
 

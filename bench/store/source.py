@@ -16,20 +16,21 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-_HERE = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parents[2]
 _PROJECT = frozenset({"bench", "methods", "tasks"})
 
 
 def source_digest(files: Iterable[Path]) -> str:
     """Hex digest over `files` and everything they import, directly or not, from beside their top-level package."""
-    todo = [file.resolve() for file in files]
-    seen: set[Path] = set()
-    while todo:
-        file = todo.pop()
-        if file not in seen:
-            seen.add(file)
-            todo.extend(_read(file, _stamp(file)).imports)
-    return hashlib.sha256("".join(sorted(_read(file, _stamp(file)).digest for file in seen)).encode()).hexdigest()
+    to_read = [file.resolve() for file in files]
+    digests: dict[Path, str] = {}
+    while to_read:
+        file = to_read.pop()
+        if file not in digests:
+            source = _read(file, _stamp(file))
+            digests[file] = source.digest
+            to_read.extend(source.imports)
+    return hashlib.sha256("".join(sorted(digests.values())).encode()).hexdigest()
 
 
 class _Source(NamedTuple):
@@ -91,14 +92,14 @@ def _is_docstring(node: ast.stmt) -> bool:
 
 def _imports(file: Path, tree: ast.Module) -> tuple[Path, ...]:
     package = file.parent
-    lone = not (package / "__init__.py").exists()
-    beside = _beside(file) if lone else set()
+    in_package = (package / "__init__.py").exists()
+    beside = set() if in_package else _beside(file)
     found: set[Path] = set()
     for name, level in _imported_names(tree):
         if level:
             found |= set(_files(file.parents[level - 1], name))
         elif name[0] in _PROJECT:
-            found |= set(_files(_HERE, name))
+            found |= set(_files(_ROOT, name))
         elif name[0] in beside:
             found |= set(_files(package, name))
         else:  # the file's own top-level package, if it is one of the folders that the file is in
@@ -125,17 +126,19 @@ def _imported_names(tree: ast.Module) -> Iterator[tuple[tuple[str, ...], int]]:
 
     After ``import package``, what the file takes from it (``package.Name``) counts as imported, too.
     """
-    taken: dict[str, set[tuple[str, ...]]] = {}
+    attributes: dict[str, set[tuple[str, ...]]] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and (path := _dotted(node)):
-            taken.setdefault(path[0], set()).add(path)
+            attributes.setdefault(path[0], set()).add(path)
     for node in _runtime_nodes(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 name = tuple(alias.name.split("."))
                 yield name, 0
-                here = alias.asname or name[0]
-                yield from (((*(name if alias.asname else name[:1]), *path[1:]), 0) for path in taken.get(here, ()))
+                bound = alias.asname or name[0]
+                yield from (
+                    ((*(name if alias.asname else name[:1]), *path[1:]), 0) for path in attributes.get(bound, ())
+                )
         elif isinstance(node, ast.ImportFrom):
             stem = tuple(node.module.split(".")) if node.module else ()
             yield from (((*stem, alias.name), node.level) for alias in node.names)

@@ -261,6 +261,20 @@ def test_cells_that_end_badly_are_records_with_a_reason_and_the_others_go_on(fir
     assert again.built == 0  # a divergence is a result and kept; a failure is tried again
 
 
+def test_a_worker_process_that_dies_fails_what_it_ran_and_what_was_to_follow(first, store, tmp_path):
+    plugin = tmp_path / "takedown.py"
+    plugin.write_text(
+        "import os, time\nfrom bench import Method\nclass Takedown(Method):\n    def train(self, workbench):\n"
+        "        os.kill(os.getppid(), 9)\n        time.sleep(60)\n"
+    )
+    toy = matrix("takedown", "sft", "tell", plugins=[str(WORLD), str(plugin)], evaluation={"prompts": 2, "samples": 7})
+    run = bench.run(toy, out=tmp_path / "out", store=store, jobs=1)
+    reasons = {record["cell"]["arm"]: record["reason"] for record in records(run.directory).values()}
+    assert dict(run.counts) == {"failed": 3}
+    assert reasons["takedown"].startswith("the worker process died; see ")
+    assert "not run: the worker process died" in reasons["sft"]
+
+
 def test_a_damaged_artifact_is_reported_and_made_again(first, tmp_path, capfd):
     store = tmp_path / "store"
     one = matrix("sft")
