@@ -6,7 +6,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from bench.stages.graph import Stage
 
 RESULTS = Path("results")
+
+_WITH_FRAMES = ("policy", "evaluation")
+"""The stages whose artifacts have frames that go beside a record."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def device_of_runs() -> str:
 def _run_cells(
     matrix: Matrix, cells: list[Cell], folder: RunFolder, store: Store, jobs: int, reporter: Reporter
 ) -> Run:
-    """Those without a record that still holds: skip what cannot run, schedule the stages of the others."""
+    """Skip the cells that cannot run, leave those whose record still holds, and schedule the stages of the others."""
     from bench.records.loading import recorded
     from bench.running.pool import Pool
     from bench.running.schedule import Schedule
@@ -114,50 +117,63 @@ def _run_cells(
 
     folder.prepare(matrix)
     store.sweep()
-    device = device_of_runs()
     records = recorded(folder.directory)
-    counts: Counter[str] = Counter()
+    results = _Results(folder, store, reporter, device_of_runs())
     to_run: dict[str, tuple[Cell, Mapping[str, Stage]]] = {}
-
-    def count(cell: Cell, status: Status, reason: str | None = None) -> None:
-        counts[status] += 1
-        reporter.cell_finished(cell.id, status, reason)
-
-    def record_outcome(name: str, verdict: Outcome, outcomes: Mapping[str, Outcome]) -> None:
-        cell, stages = to_run[name]
-        infos = {role: outcome.info for role, outcome in outcomes.items() if outcome.info}
-        infos |= infos.get("evaluation", {}).get("before", {})  # the artifact of the last stage may be all that is left
-        key = stages["evaluation"].key
-        record = make_record(cell, verdict.status, verdict.reason, infos, verdict.step, device, key)
-        artifacts = [store.path(stages[role].kind, stages[role].key) for role in ("policy", "evaluation")]
-        folder.write(record, artifacts)
-        count(cell, verdict.status, verdict.reason)
-
+    schedule = Schedule(
+        store,
+        jobs,
+        lambda: Pool(_offline(matrix), folder.logs / "worker.log"),
+        reporter,
+        folder.logs,
+        lambda name, verdict, outcomes: results.write(*to_run[name], verdict, outcomes),
+    )
     reporter.start(len(cells))
     try:
         for cell in cells:
             if reason := _unfit(cell):
-                folder.write(make_record(cell, SKIPPED, reason, {}, device=device))
-                count(cell, SKIPPED, reason)
+                results.write_skipped(cell, reason)
                 continue
-            stages = stages_of(cell, matrix, device)
+            stages = stages_of(cell, matrix, results.device)
             if status := _recorded(records.get(cell.id), cell, stages["evaluation"].key):
-                count(cell, status)
+                results.count(cell, status)
             else:
                 to_run[cell.id] = cell, stages
-        schedule = Schedule(
-            store,
-            jobs,
-            lambda: Pool(_offline(matrix), folder.logs / "worker.log"),
-            reporter,
-            folder.logs,
-            record_outcome,
-        )
         built = schedule.run({name: stages for name, (_, stages) in to_run.items()})
     finally:
         reporter.stop()
         store.sweep()  # again: a killed run's last process may have outlived the first sweep
-    return Run(folder.directory, dict(counts), built)
+    return Run(folder.directory, dict(results.counts), built)
+
+
+@dataclass
+class _Results:
+    """Writes and counts what comes of cells."""
+
+    folder: RunFolder
+    store: Store
+    reporter: Reporter
+    device: str
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def write(self, cell: Cell, stages: Mapping[str, Stage], verdict: Outcome, outcomes: Mapping[str, Outcome]) -> None:
+        """The record of a cell whose stages came to `outcomes`, by role."""
+        infos = {role: outcome.info for role, outcome in outcomes.items() if outcome.info}
+        infos |= infos.get("evaluation", {}).get("before", {})  # its artifact may be all that the store still has
+        key = stages["evaluation"].key
+        record = make_record(cell, verdict.status, verdict.reason, infos, verdict.step, self.device, key)
+        self.folder.write(record, [self.store.path(stages[role].kind, stages[role].key) for role in _WITH_FRAMES])
+        self.count(cell, verdict.status, verdict.reason)
+
+    def write_skipped(self, cell: Cell, reason: str) -> None:
+        """The record of a cell that cannot run."""
+        self.folder.write(make_record(cell, SKIPPED, reason, {}, device=self.device))
+        self.count(cell, SKIPPED, reason)
+
+    def count(self, cell: Cell, status: Status, reason: str | None = None) -> None:
+        """A cell that has its record."""
+        self.counts[status] += 1
+        self.reporter.cell_finished(cell.id, status, reason)
 
 
 def _recorded(record: Record | None, cell: Cell, key: str) -> Status | None:
