@@ -11,9 +11,10 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
+from bench.analysis.claims.derived import DERIVED
 from bench.analysis.claims.kinds import KINDS
 from bench.analysis.claims.kinds.kind import in_braces
-from bench.analysis.claims.quantities import DERIVED, Quantities
+from bench.analysis.claims.quantities import Quantities
 from bench.analysis.claims.tested import Tested
 from bench.analysis.claims.verdict import Judged, Verdict, judge
 from bench.analysis.layout import Section, print_frame, wide_console, write_sections
@@ -129,7 +130,7 @@ def notes(found: Sequence[Judged], run: RunFrames) -> list[str]:
     )
     lines.append("The intervals are not widened for the number of claims.")
     used = {name for each in found for t in each.tests for name in _derived(t.test)}
-    lines += [f"{name}: {text}." for name, text in DERIVED.items() if name in used]
+    lines += [f"{name}: {derived.says}." for name, derived in DERIVED.items() if name in used]
     return [*lines, *pending_note(run)]
 
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from bench.analysis.claims.cells import Cells, Values, group_name, intervals
+from bench.analysis.claims.derived import DERIVED
 from bench.analysis.claims.kinds.kind import Kind, in_braces
 from bench.analysis.claims.tested import Outcome, Tested, Variant
 from bench.analysis.statistics import Interval, equivalence_test, paired_difference
@@ -33,10 +34,11 @@ class Difference(Kind):
         first, second = _two_arms(test, cells)
         measure = str(test.measure)
         effect = paired_difference(first, second).difference
-        if cells.quantities.is_share(measure) and effect.n:
+        derived = DERIVED.get(measure.partition(":")[0])
+        if derived is not None and derived.is_share and effect.n:
             effect = _difference_of_shares(first, second)
         notes = []
-        if measure.partition(":")[0] in ("updates_to", "tokens_to", "labels_to"):
+        if derived is not None and derived.until:
             notes += _never_reached(test, cells)
         if effect.n < 2 and test.at != "end":
             notes.append(f"no curve to read {measure} from at {test.at}")

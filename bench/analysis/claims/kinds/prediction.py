@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.analysis.claims.cells import Cells
+from bench.analysis.claims.derived import COLLAPSE
 from bench.analysis.claims.kinds.kind import Kind
-from bench.analysis.claims.quantities import COLLAPSE
 from bench.analysis.claims.tested import Tested
 from bench.analysis.statistics import Interval
 from bench.records.claims import ClaimTest, arm_labels

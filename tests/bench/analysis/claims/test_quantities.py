@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.analysis.claims.quantities import DERIVED, Quantities, reached
+from bench.analysis.claims.derived import DERIVED, reached
+from bench.analysis.claims.quantities import Quantities
 from bench.contracts.errors import BenchError
 from tests.bench.analysis.claims.made_run import made_run
 
@@ -100,4 +101,4 @@ def test_reached_reads_between_points_and_is_infinite_where_never():
 def test_every_derived_measure_is_explained_and_known_of_every_cell(name):
     run = made_run({"a": {"gold": 0.5, "proxy": 1.0, "cost_gold_labels": 10}}, {"a": CURVE})
     found = Quantities(run).of(f"{name}:0.4" if name.endswith("_to") and name != "loss_to" else name)
-    assert DERIVED[name] and found.index.tolist() == run.records["cell"].tolist()
+    assert DERIVED[name].says and found.index.tolist() == run.records["cell"].tolist()
