@@ -122,12 +122,12 @@ def report(run: RunArgument) -> None:
 
     The page needs no network and no other file: it can be sent or archived as it is.
     """
-    from bench.analysis.claims import verdicts
-    from bench.analysis.report import write_report
+    from bench.analysis.claims.table import as_frame, judged
+    from bench.analysis.report.page import write_report
     from bench.records.loading import load_run
 
     frames = load_run(run)
-    print(f"wrote {short(write_report(frames, run / 'report.html', verdicts(frames)))}")
+    print(f"wrote {short(write_report(frames, run / 'report.html', as_frame(judged(frames))))}")
 
 
 @app.command()

@@ -40,7 +40,12 @@ def judged(run: RunFrames, claims: Path | None = None) -> list[Judged]:
 
 
 def as_frame(found: Sequence[Judged]) -> pd.DataFrame:
-    """One row per claim; see `bench.analysis.claims.verdicts`."""
+    """One row per claim.
+
+    Columns: `id`, `says`, `source`, `world` (exact or sampled), `planted`, `published` (texts, empty where there is
+    nothing to say), `verdict` (reproduced, contradicted, inconclusive, not testable here, not run), `effect` (the tests
+    that decide, a line each), `seeds`, `details` (a list of lines).
+    """
     rows = [
         (
             each.claim.id,

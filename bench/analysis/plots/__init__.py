@@ -1,9 +1,7 @@
-"""Plots from records: what reward costs, where it stops being real, whether probabilities hold, who wins.
+"""Plots from records: what reward costs, where it stops being real, whether probabilities hold, who wins. Each is a
+function of a `Panel` that returns a figure, or the reason why there is none, and is entered in `PLOTS`; units stand on
+its axes, intervals are named where they are drawn, and nothing here knows the page that shows it."""
 
-Each reads without its neighbours: units on the axes, intervals named where they are drawn. A plot is a function of a
-`Panel` that returns a figure, or the reason why there is none.
-"""
+from bench.analysis.plots.drawing import OVERVIEW, PLOTS, draw_all, file_ending
 
-from bench.analysis.plots.drawing import PLOTS, draw_all
-
-__all__ = ["PLOTS", "draw_all"]
+__all__ = ["OVERVIEW", "PLOTS", "draw_all", "file_ending"]

@@ -1,4 +1,4 @@
-"""Draws every plot of a run into files."""
+"""Every plot that there is, by name, and how those of a run become files."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -26,19 +27,49 @@ from bench.records.loading import RunFrames
 
 PIXELS_PER_INCH = 160
 
-PLOTS: dict[str, Callable[[Panel], Figure | str]] = {
-    "reward_kl": reward_kl,
-    "overoptimisation": overoptimisation,
-    "training": training,
-    "reliability": reliability,
-    "win_tie_loss": win_tie_loss,
-    "win_rates": win_rates,
-    "perplexity": perplexity,
-    "diversity": diversity,
-    "estimators": estimators,
-    "cost": cost,
+
+class Plot(NamedTuple):
+    """A plot: the function that draws it, or returns the reason why there is none; and what is to be seen."""
+
+    draw: Callable[[Panel], Figure | str]
+    description: str
+
+
+PLOTS: dict[str, Plot] = {
+    "reward_kl": Plot(
+        reward_kl,
+        "What reward costs in KL: for every arm where it ends, what is really wanted over the KL to π0, with "
+        "intervals over seeds and the path of each seed while training",
+    ),
+    "overoptimisation": Plot(
+        overoptimisation,
+        "Over-optimisation: for every arm the proxy reward and what is really wanted over the square "
+        "root of KL while training",
+    ),
+    "training": Plot(training, "Training curves: every arm's measures over its training steps"),
+    "reliability": Plot(
+        reliability,
+        "Reliability on multiple choice: for every arm the share of right answers over the probability "
+        "given, against the diagonal of perfect calibration",
+    ),
+    "win_tie_loss": Plot(
+        win_tie_loss,
+        "Shares of wins, ties and losses against the SFT policy, and every arm's win rate with its interval",
+    ),
+    "win_rates": Plot(
+        win_rates,
+        "Heat map of win rates, every arm against every other; the numbers are in the table of win rates",
+    ),
+    "perplexity": Plot(perplexity, "What alignment costs in modelling text: perplexities over the KL to π0"),
+    "diversity": Plot(diversity, "Entropy and the variety of samples over the KL to π0"),
+    "estimators": Plot(estimators, "Bias and standard deviation of advantage and gradient estimates"),
+    "cost": Plot(cost, "What is really wanted over the seconds of training that it took"),
 }
-"""By the name of its file; one of each for every task and model. `overview` is drawn once."""
+"""By the name of its file; one of each for every task and model. All that is known of a plot stands here."""
+OVERVIEW = Plot(
+    overview, "The run at a glance: reward over the KL to π0, over-optimisation, and the arms by their measures"
+)
+"""Drawn once, as `overview`."""
 
 
 def draw_all(run: RunFrames, directory: str | Path, arms: Sequence[str] | None = None) -> list[Path]:
@@ -57,10 +88,15 @@ def draw_all(run: RunFrames, directory: str | Path, arms: Sequence[str] | None =
         return []
     paths = []
     for panel in panels:
-        place = "" if len(panels) == 1 else re.sub(r"[^\w.-]+", "_", f"-{panel.task}-{panel.model}")
-        for name, draw in PLOTS.items():
-            paths += _save(draw, panel, directory / f"{name}{place}")
-    return paths + _save(overview, max(panels, key=lambda each: len(each.cells)), directory / "overview")
+        ending = "" if len(panels) == 1 else file_ending(panel.task, panel.model)
+        for name, plot in PLOTS.items():
+            paths += _save(plot, panel, directory / f"{name}{ending}")
+    return paths + _save(OVERVIEW, max(panels, key=lambda each: len(each.cells)), directory / "overview")
+
+
+def file_ending(task: str, model: str) -> str:
+    """What a plot's name ends in where a run has several tasks or models."""
+    return re.sub(r"[^\w.-]+", "_", f"-{task}-{model}")
 
 
 def _panels(run: RunFrames, arms: Sequence[str] | None) -> Iterator[Panel]:
@@ -76,10 +112,10 @@ def _panels(run: RunFrames, arms: Sequence[str] | None) -> Iterator[Panel]:
             yield Panel.make(run, str(task), str(model), rows, chosen)
 
 
-def _save(draw: Callable[[Panel], Figure | str], panel: Panel, stem: Path) -> list[Path]:
+def _save(plot: Plot, panel: Panel, stem: Path) -> list[Path]:
     files = [stem.with_name(f"{stem.name}.{ending}") for ending in ("png", "svg")]
     with matplotlib.rc_context(STYLE):
-        figure = draw(panel)
+        figure = plot.draw(panel)
         if isinstance(figure, str):
             print(f"skipped {files[0].name}: {figure}", file=sys.stderr)
             return []

@@ -21,17 +21,17 @@ def overoptimisation(panel: Panel) -> Figure | str:
 
     One axes per arm with a training curve, and one per method at decoding time, whose arms are its points.
     """
-    if (missing := why_not(panel)) is not None:
+    if (missing := what_is_missing(panel)) is not None:
         return missing
-    trained = {arm: each for arm in panel.chosen if (each := points(panel, arm))}
-    drawn_from = _by_method(panel)
-    if not trained and not drawn_from:
+    trained = {arm: each for arm in panel.chosen if (each := standardised_curves(panel, arm))}
+    at_decoding = _by_method(panel)
+    if not trained and not at_decoding:
         return "no arm has a training curve with KL, proxy and judge"
-    figure, grid = small_multiples(len(trained) + len(drawn_from), aspect=0.8, columns=4, sharex=False)
+    figure, grid = small_multiples(len(trained) + len(at_decoding), aspect=0.8, columns=4, sharex=False)
     shown: list[tuple[str, list[pd.DataFrame], Form]] = [(shortened(arm), each, "RL") for arm, each in trained.items()]
-    shown += [(f"{shortened(method, 12)}, by n", [every], "best-of-n") for method, every in drawn_from.items()]
+    shown += [(f"{shortened(method, 12)}, by n", [every], "best-of-n") for method, every in at_decoding.items()]
     for axes, (name, seeds, form) in zip([each for row in grid for each in row], shown, strict=False):
-        axes.set_title(f"{name}\n{fit_text(draw(axes, seeds, form))}", fontsize=7.5)
+        axes.set_title(f"{name}\n{fit_text(draw_with_fit(axes, seeds, form))}", fontsize=7.5)
         axes.set_xlabel("d, √nats", fontsize=7.5)
     rewards = np.concatenate([each[["proxy", "gold"]].to_numpy() for _, seeds, _ in shown for each in seeds])
     frame(axes, rewards.ravel())
@@ -39,11 +39,11 @@ def overoptimisation(panel: Panel) -> Figure | str:
         row[0].set_ylabel("reward,\nsd of π0's samples")
     words = "one line per seed, each arm on its own scale of d = √KL(π ‖ π0)"
     title(figure, panel.title(f"Over-optimisation: {words}"))
-    figure.legend(handles=handles(panel), loc="outside lower center", ncols=3)
+    figure.legend(handles=legend_handles(panel), loc="outside lower center", ncols=3)
     return figure
 
 
-def why_not(panel: Panel) -> str | None:
+def what_is_missing(panel: Panel) -> str | None:
     """What is missing to draw gold and proxy over KL; None where nothing is."""
     if panel.judge is None:
         return "no gold reward and no judge"
@@ -53,7 +53,7 @@ def why_not(panel: Panel) -> str | None:
     return None
 
 
-def points(panel: Panel, arm: str) -> list[pd.DataFrame]:
+def standardised_curves(panel: Panel, arm: str) -> list[pd.DataFrame]:
     """Columns `d` (√nats), `proxy` and `gold` (sd of π0's samples above π0's mean), one frame per seed."""
     column = panel.judge[0] if panel.judge else "gold"
     curves = panel.curves(arm, "kl", "proxy", column)
@@ -61,7 +61,7 @@ def points(panel: Panel, arm: str) -> list[pd.DataFrame]:
     return [_standardised(curve, own.loc[curve["cell"].iloc[0]], column) for curve in curves]
 
 
-def draw(axes: Axes, seeds: Iterable[pd.DataFrame], form: Form) -> Fit | None:
+def draw_with_fit(axes: Axes, seeds: Iterable[pd.DataFrame], form: Form) -> Fit | None:
     """Proxy and gold, a line per seed, and the form fitted to the gold of all seeds."""
     seeds = list(seeds)
     axes.axhline(0, color=GREY, lw=0.8)
@@ -83,7 +83,7 @@ def fit_text(found: Fit | None) -> str:
     return f"α {found.alpha:.2f}, β {found.beta:.2f}, R² {found.r_squared:.2f}".replace("-", "−")
 
 
-def handles(panel: Panel) -> list[Line2D]:
+def legend_handles(panel: Panel) -> list[Line2D]:
     """For the legend."""
     label = panel.judge[1] if panel.judge else "gold reward"
     return [

@@ -7,7 +7,12 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.analysis.plots.overoptimisation import draw, handles, points, why_not
+from bench.analysis.plots.overoptimisation import (
+    draw_with_fit,
+    legend_handles,
+    standardised_curves,
+    what_is_missing,
+)
 from bench.analysis.plots.panel import Panel, furthest_apart, known
 from bench.analysis.plots.reward_over_kl import reward_over_kl
 from bench.analysis.plots.style import GREY, WIDTH, bars, shortened, title
@@ -37,20 +42,20 @@ def overview(panel: Panel) -> Figure | str:
     columns.append(Column("cost_seconds", "seconds, all stages", zero=True))
     figure = Figure(figsize=(WIDTH, 3.5 + 0.21 * len(arms)))
     above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[2.7, 0.75 + 0.21 * len(arms)])[:, 0]
-    pair = [] if why_not(panel) else _telling(panel)
+    pair = [] if what_is_missing(panel) else _two_arms_apart(panel)
     first, *rest = above.subplots(1, 1 + len(pair), width_ratios=[1.35] + [1] * len(pair), squeeze=False)[0]
     drawn = reward_over_kl(panel, first)
     first.set_title("reward over KL", loc="left")
     if "optimum" in drawn.notes:
         first.legend(handles=[drawn.notes["optimum"]], loc="lower right", fontsize=7)
     for axes, arm in zip(rest, pair, strict=True):
-        draw(axes, points(panel, arm), "RL")
+        draw_with_fit(axes, standardised_curves(panel, arm), "RL")
         axes.sharey(rest[0]) if axes is not rest[0] else None
         axes.set_title(shortened(arm), loc="left", fontsize=7.5, color=panel.style(arm)["color"])
         axes.set_xlabel("√KL, √nats")
     if rest:
         rest[0].set_ylabel("reward,\nsd of π0's samples")
-        proxy, gold, fitted = handles(panel)
+        proxy, gold, fitted = legend_handles(panel)
         fitted.set_label("d(α − β log d)")
         above.legend(handles=[proxy, gold, fitted], loc="outside upper right", ncols=3, fontsize=7.5)
     grid = below.subplots(1, len(columns), sharey=True, squeeze=False)[0]
@@ -62,9 +67,9 @@ def overview(panel: Panel) -> Figure | str:
     return figure
 
 
-def _telling(panel: Panel) -> list[str]:
+def _two_arms_apart(panel: Panel) -> list[str]:
     """Two arms of one method, near π0 and far from it; else the two trained arms furthest apart in KL."""
-    trained = [arm for arm in panel.chosen if points(panel, arm)]
+    trained = [arm for arm in panel.chosen if standardised_curves(panel, arm)]
     records = panel.records[panel.records["arm"].isin(trained)]
     pair = furthest_apart(records) or (furthest_apart(records.assign(method="")) if len(trained) > 1 else None)
     return list(pair or trained)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
-import re
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from bench.analysis.plots import OVERVIEW, PLOTS, draw_all, file_ending
 from bench.analysis.report.words import labels
 from bench.records.files import RECORD, RECORDS, cell_files
 from bench.records.loading import RunFrames
@@ -20,24 +20,8 @@ from bench.records.loading import RunFrames
 LIMIT = 6_000_000
 """Bytes that all pictures together may take on the page."""
 COLOURS = 128
-DESCRIPTIONS = {
-    "overview": "The run at a glance: reward over the KL to π0, over-optimisation, and the arms by their measures",
-    "reward_kl": "What reward costs in KL: for every arm where it ends, what is really wanted over the KL to π0, with "
-    "intervals over seeds and the path of each seed while training",
-    "overoptimisation": "Over-optimisation: for every arm the proxy reward and what is really wanted over the square "
-    "root of KL while training",
-    "win_tie_loss": "Shares of wins, ties and losses against the SFT policy, and every arm's win rate with its "
-    "interval",
-    "win_rates": "Heat map of win rates, every arm against every other; the numbers are in the table of win rates",
-    "reliability": "Reliability on multiple choice: for every arm the share of right answers over the probability "
-    "given, against the diagonal of perfect calibration",
-    "training": "Training curves: every arm's measures over its training steps",
-    "perplexity": "What alignment costs in modelling text: perplexities over the KL to π0",
-    "diversity": "Entropy and the variety of samples over the KL to π0",
-    "estimators": "Bias and standard deviation of advantage and gradient estimates",
-    "cost": "What is really wanted over the seconds of training that it took",
-}
-"""What is to be seen, by the plot's name. In this order they come, and the last are left out where space is short."""
+FIRST = ("overview", "reward_kl", "overoptimisation", "win_tie_loss", "win_rates", "reliability", "training")
+"""The plots that the page begins with; the others follow as they are drawn, the last left out where space is short."""
 
 
 class Picture(NamedTuple):
@@ -71,24 +55,24 @@ def embed_plots(run: RunFrames) -> tuple[list[Picture], list[str]]:
 
 
 def _draw(run: RunFrames, folder: Path) -> tuple[list[Path], list[str]]:
-    from bench.analysis.plots import draw_all
-
-    with contextlib.redirect_stderr(io.StringIO()) as said:
+    with contextlib.redirect_stderr(io.StringIO()) as reasons:
         files = draw_all(run, folder)
-    lines = [line.strip() for line in said.getvalue().splitlines()]
+    lines = [line.strip() for line in reasons.getvalue().splitlines()]
     return [file for file in files if file.suffix == ".png"], [line for line in lines if line]
 
 
 def _embed(run: RunFrames, files: dict[Path, str], reasons: list[str]) -> tuple[list[Picture], list[str]]:
     """`files`: what is to be said before each one's description."""
     names = labels(run)
-    endings = {re.sub(r"[^\w.-]+", "_", f"-{task}-{model}"): name for (task, model), name in names.items()}
+    endings = {file_ending(task, model): name for (task, model), name in names.items()}
+    plots = {"overview": OVERVIEW, **PLOTS}
+    order = list(dict.fromkeys([*FIRST, *plots]))
     placed = []
     for file in files:
         ending = next((each for each in endings if file.stem.endswith(each)), "")
         # a plot without an ending is the only one of its kind: of the run's only task, or an overview
         about = endings.get(ending) or (next(iter(names.values())) if len(names) == 1 else "")
-        placed.append((_rank(kind := file.stem.removesuffix(ending), DESCRIPTIONS), kind, about, file))
+        placed.append((_rank(kind := file.stem.removesuffix(ending), order), kind, about, file))
     found, used, reasons = [], 0, list(reasons)
     for _, kind, about, file in sorted(placed, key=lambda each: each[0]):
         source, width, height = _small(file)
@@ -96,7 +80,7 @@ def _embed(run: RunFrames, files: dict[Path, str], reasons: list[str]) -> tuple[
             reasons.append(f"left out {file.name}: the page would grow too large (`bench plot` writes it as a file)")
             continue
         used += len(source)
-        text = DESCRIPTIONS.get(kind, kind.replace("_", " ").capitalize())
+        text = plots[kind].description if kind in plots else kind.replace("_", " ").capitalize()
         found.append(Picture(source, f"{files[file]}{text}{f' ({about})' * bool(about)}.", about, width, height))
     return sorted(found, key=lambda picture: _rank(picture.about, ["", *names.values()])), reasons
 

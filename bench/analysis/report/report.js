@@ -22,6 +22,7 @@
 
   // -- tables ----------------------------------------------------------------------------------------
 
+  // sorted and filtered by hand: the page needs no network, so it can fetch no library
   const NUMBER = /^\s*[≤≥+]?\s*([−-]?[\d,]*\.?\d+(?:e[+-]?\d+)?)/i;
   const collator = new Intl.Collator("en", { numeric: true });
   const textOf = (row, place) => row.cells[place].dataset.sort ?? row.cells[place].textContent.trim();

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.analysis.report.summary import wanted
+from bench.analysis.report.summary import target_reward
 from bench.analysis.report.words import labels
 from bench.measures.means import standardise_by
 from bench.records.loading import RunFrames
@@ -64,7 +64,7 @@ def _with_texts(run: RunFrames) -> pd.DataFrame:
 
 
 def _entry(run: RunFrames, rows: pd.DataFrame, share: Share) -> dict[str, Any]:
-    target = wanted(rows)
+    target = target_reward(rows)
     column = target[0] if target else None
     rows = rows.assign(gap=_gap(rows, run.records, column), reference_gap=_gap(rows, run.records, column, "reference_"))
     arms = [str(arm) for arm in dict.fromkeys(rows["arm"])]
@@ -125,14 +125,16 @@ def _arms(rows: pd.DataFrame, arms: list[str], column: str | None, share: Share)
     by_arm: dict[str, list[Any]] = {arm: [] for arm in arms}
     for arm, completion in zip(first["arm"], _completions(first, names), strict=True):
         by_arm[arm].append(completion)
-    found = [[place, own] for place, own in enumerate(by_arm.values(), 1) if own]
+    by_place = [[place, own] for place, own in enumerate(by_arm.values(), 1) if own]
     if "reference_completion" in rows:
         # π0's samples are the same for every arm of a seed
-        of_one = rows[rows["arm"] == rows["arm"].iloc[0]].dropna(subset=["reference_completion"]).sort_values("sample")
+        first_arm = (
+            rows[rows["arm"] == rows["arm"].iloc[0]].dropna(subset=["reference_completion"]).sort_values("sample")
+        )
         names = [f"reference_{name}" if name not in (None, "kl") else None for name in names]
-        if own := _completions(of_one.head(share.completions), names):
-            found.insert(0, [0, own])
-    return found
+        if own := _completions(first_arm.head(share.completions), names):
+            by_place.insert(0, [0, own])
+    return by_place
 
 
 def _completions(rows: pd.DataFrame, names: list[str | None]) -> list[list[Any]]:

@@ -32,7 +32,7 @@ def summarise_in_words(run: RunFrames, verdicts: pd.DataFrame | None = None) -> 
     return [*_of_claims(verdicts), *_of_tasks(run), *_of_cells(run)]
 
 
-def wanted(cells: pd.DataFrame) -> tuple[str, str] | None:
+def target_reward(cells: pd.DataFrame) -> tuple[str, str] | None:
     """The column that says what is really wanted, and its name: gold where known, else the judge."""
     for column, name in (("gold", "gold reward"), ("judge", "judge's score")):
         if column in cells and cells[column].notna().any():
@@ -90,7 +90,7 @@ def _best(where: str, cells: pd.DataFrame) -> str:
     ok = cells[cells["status"] == "ok"]
     if ok.empty:
         return f"{where}: no cell has ended well yet."
-    target = wanted(ok)
+    target = target_reward(ok)
     if target is None:
         return f"{where}: neither a gold reward nor a judge says what is really wanted."
     column, name = target
@@ -128,16 +128,16 @@ def _rivals(arms: dict[str, pd.DataFrame], best: str, column: str) -> str:
     unsure = [arm for arm, low in lows.items() if not math.isfinite(low)]
     if len(unsure) == len(lows):
         return "No two seeds to compare on: the lead may be chance."
-    said = (
+    sentence = (
         f"It cannot be told from {listed(close, NAMED)}" if close else "Its lead over every other arm is clear of zero"
     )
     rest = f"; too few seeds to tell for {listed(unsure, NAMED)}" if unsure else ""
-    return f"{said}{rest}."
+    return f"{sentence}{rest}."
 
 
 def _hacked(where: str, cells: pd.DataFrame) -> str:
     ok = cells[cells["status"] == "ok"]
-    target = wanted(ok)
+    target = target_reward(ok)
     if target is None:
         return ""
     needed = {"proxy": "reference_proxy", target[0]: f"reference_{target[0]}"}

@@ -130,7 +130,7 @@ def test_the_exact_optimum_is_drawn_through_what_every_cell_tells_of_it(tmp_path
         return measures | {"exact_kl": kl, "exact_gold": kl / 8, "optimality_gap": kl**0.5 - kl / 8}
 
     directory = changed(write_run(tmp_path / "run", seeds=1, probes=0, arms=FEW), exact)
-    figure = PLOTS["reward_kl"](panel_of(directory, [arm[0] for arm in FEW]))
+    figure = PLOTS["reward_kl"].draw(panel_of(directory, [arm[0] for arm in FEW]))
     (line,) = [each for each in figure.axes[0].lines if each.get_marker() == "."]
     kl, best = line.get_data()
     assert len(kl) == len(FEW)
@@ -145,7 +145,7 @@ def test_bias_and_deviation_are_drawn_from_the_names_of_measures(tmp_path):
         return measures | found | {"grad_bias_soft": 0.7, "grad_deviation_soft": 0.1, "grad_noise_soft": 0.01}
 
     directory = changed(write_run(tmp_path / "run", seeds=2, probes=0, arms=FEW), study)
-    figure = PLOTS["estimators"](panel_of(directory, ["base"]))
+    figure = PLOTS["estimators"].draw(panel_of(directory, ["base"]))
     left, right = figure.axes
     assert all(list(line.get_xdata()) == [0, 0.5, 1] for line in left.lines if len(line.get_xdata()) == 3)
     assert [label.get_text() for label in right.get_yticklabels()] == ["soft"]
@@ -156,11 +156,13 @@ def test_few_points_are_said_to_be_too_few_for_a_fit(tmp_path):
     directory = write_run(tmp_path / "run", seeds=1, probes=0, arms=FEW)
     for file in directory.glob("cells/*/curve.parquet"):
         pd.read_parquet(file).head(3).to_parquet(file)
-    figure = PLOTS["overoptimisation"](panel_of(directory, ["lima", "dpo"]))
+    figure = PLOTS["overoptimisation"].draw(panel_of(directory, ["lima", "dpo"]))
     assert [axes.get_title() for axes in figure.axes] == [f"{arm}\nno fit: < 4 points" for arm in ("lima", "dpo")]
 
 
 @pytest.mark.parametrize("seeds, band", [(3, "least to greatest seed"), (5, "95 % (Student's t)")])
 def test_training_curves_say_what_their_band_is(tmp_path, seeds, band):
-    figure = PLOTS["training"](panel_of(write_run(tmp_path / "run", seeds=seeds, probes=0, arms=FEW), ["lima", "dpo"]))
+    figure = PLOTS["training"].draw(
+        panel_of(write_run(tmp_path / "run", seeds=seeds, probes=0, arms=FEW), ["lima", "dpo"])
+    )
     assert band in figure.get_suptitle()

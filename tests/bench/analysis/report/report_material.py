@@ -6,7 +6,7 @@ NASTY = '</script><script>document.title = "hacked"</script><img src=x onerror=a
 
 
 def claims(*verdicts):
-    """As `bench.analysis.claims.verdicts` gives them."""
+    """As `bench.analysis.claims.table.as_frame` gives them."""
     same = {"source": "D0", "world": "sampled", "planted": "", "published": "", "seeds": "3"}
     same |= {"effect": "gold: a − b = 0.21 ± 0.05", "details": ["a: 0.5", "b: 0.3"]}
     rows = enumerate(verdicts, 1)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.analysis.report import write_report
+from bench.analysis.report.page import write_report
 from bench.analysis.report.samples import choose_samples
 from bench.analysis.report.summary import summarise_in_words
 from bench.analysis.report.words import counted, listed

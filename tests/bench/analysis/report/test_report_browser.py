@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from bench.analysis.report import write_report
+from bench.analysis.report.page import write_report
 from bench.records.loading import load_run
 from tests.bench.analysis.report.report_material import NASTY, claims, rewrite
 from tests.bench.analysis.synthetic_run import ARMS, write_run
