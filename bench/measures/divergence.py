@@ -5,81 +5,12 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
-from torch import Tensor
-from transformers import PreTrainedModel
 
 from bench.measures.checks import numbers
-from bench.models.logprobs import at_tokens, completion_logits, token_logprobs
-from bench.workbench.policy import Samples
 
 Array = NDArray[np.float64]
-
-
-def sequence_scores(
-    model: PreTrainedModel, reference: PreTrainedModel, samples: Samples, batch_size: int
-) -> dict[str, Array]:
-    """Scores of completions that were sampled from `model` at temperature 1 without truncation.
-
-    Sums run over the completion's tokens up to and including EOS (up to the token limit where there is none);
-    padding and prompt are left out.
-
-    Returns:
-        One number per completion, each of shape (samples,):
-
-        - `logp`, `reference_logp`: Σ_t log π(y_t | y_<t) and the same under π0; nats.
-        - `kl`: Σ_t KL(π(·| y_<t) ‖ π0(·| y_<t)) over the full vocabulary; nats, ≥ 0. Its mean is the
-          Rao–Blackwellised estimate of KL(π ‖ π0), unbiased and never of larger variance than k1 (Amini,
-          Vieira & Cotterell 2025, "Better estimation of the KL divergence between language models").
-        - `entropy`: Σ_t H(π(·| y_<t)); nats.
-        - `length`: tokens, EOS included.
-
-    Traps: samples from any other policy or temperature bias all of these. The gradient of these estimates is
-    not the gradient of KL.
-    """
-    ids = samples.prompt_ids, samples.completion_ids
-    out = {name: np.zeros(len(samples)) for name in ("logp", "reference_logp", "kl", "entropy", "length")}
-    pairs = zip(
-        completion_logits(model, *ids, batch_size),
-        completion_logits(reference, *ids, batch_size),
-        strict=True,
-    )
-    for mine, theirs in pairs:
-        ours, others = mine.logits.log_softmax(-1), theirs.logits.log_softmax(-1).to(mine.logits.device)
-        per_token = {
-            "logp": at_tokens(ours, mine.tokens),
-            "reference_logp": at_tokens(others, mine.tokens),
-            "kl": full_kl(ours, others),
-            "entropy": full_entropy(ours),
-            "length": torch.ones_like(mine.tokens),
-        }
-        for name, values in per_token.items():
-            out[name][mine.rows] = values.double().masked_fill(~mine.mask, 0.0).sum(1).cpu().numpy()
-    return out
-
-
-def reference_scores(reference: PreTrainedModel, samples: Samples, batch_size: int) -> dict[str, Array]:
-    """`reference_logp` and `length` as in `sequence_scores`, for a policy that has no model (best-of-n)."""
-    out = {name: np.zeros(len(samples)) for name in ("reference_logp", "length")}
-    for batch in completion_logits(reference, samples.prompt_ids, samples.completion_ids, batch_size):
-        logp = token_logprobs(batch.logits, batch.tokens).double().masked_fill(~batch.mask, 0.0)
-        out["reference_logp"][batch.rows] = logp.sum(1).cpu().numpy()
-        out["length"][batch.rows] = batch.mask.sum(1).cpu().numpy()
-    return out
-
-
-def full_kl(logp: Tensor, reference_logp: Tensor) -> Tensor:
-    """KL(π ‖ π0) of next-token distributions from log-probabilities (…, vocabulary) → (…); nats."""
-    p = logp.exp()
-    return torch.where(p > 0, p * (logp - reference_logp), torch.zeros_like(p)).sum(-1)
-
-
-def full_entropy(logp: Tensor) -> Tensor:
-    """Entropy of next-token distributions from log-probabilities (…, vocabulary) → (…); nats."""
-    p = logp.exp()
-    return -torch.where(p > 0, p * logp, torch.zeros_like(p)).sum(-1)
 
 
 def kl_k1(logp: Array, reference_logp: Array) -> Array:

@@ -11,14 +11,14 @@ import pandas as pd
 
 from bench.contracts.errors import BenchError
 from bench.contracts.stage_settings import Evaluation
-from bench.measures.choices import Questions, choice_probabilities
 from bench.measures.computing import compute, compute_plugged
-from bench.measures.divergence import sequence_scores
 from bench.measures.means import mean, standard_deviation
-from bench.measures.perplexity import next_tokens, token_nll
 from bench.measures.preference import outcomes
+from bench.models.choices import Questions, choice_probabilities
 from bench.models.encoding import encode_prompts, text_of, within_context
 from bench.models.loading import context_length
+from bench.models.sequence_scores import sequence_scores
+from bench.models.text_likelihood import next_tokens, token_nll
 from bench.stages.artifact import COMPLETIONS, INFO, PROBES
 from bench.stages.exact_columns import exact_columns, exact_scores
 from bench.stages.job import Job, seed_everything
@@ -137,12 +137,9 @@ def forward_kl(
     model: PreTrainedModel, pi0: ModelPolicy, prompts: Sequence[Prompt], reference: pd.DataFrame
 ) -> NDArray[np.float64]:
     """KL(π0 ‖ π), summed over the tokens of each of π0's own samples, of which there is one per prompt; nats."""
-    samples = Samples(
-        prompts=list(prompts),
-        prompt_ids=encode_prompts(pi0.tokenizer, prompts),
-        completion_ids=[list(map(int, ids)) for ids in reference["completion_ids"]],
-    )
-    return sequence_scores(pi0.model, model, samples, BATCH)["kl"]
+    prompt_ids = encode_prompts(pi0.tokenizer, prompts)
+    completion_ids = [list(map(int, ids)) for ids in reference["completion_ids"]]
+    return sequence_scores(pi0.model, model, prompt_ids, completion_ids, BATCH)["kl"]
 
 
 def reference_columns(job: Job, model: PreTrainedModel, settings: Evaluation) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bench.contracts.stage_settings import Evaluation
-from bench.measures.choices import encode_questions
+from bench.models.choices import encode_questions
 from bench.models.encoding import within_context
 from bench.models.loading import context_length
 from bench.stages.job import Job, seed_everything

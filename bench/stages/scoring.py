@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from bench.measures.divergence import reference_scores, sequence_scores
+from bench.models.sequence_scores import reference_scores, sequence_scores
 from bench.stages.job import Job
 from bench.workbench.policy import Samples
 
@@ -43,10 +43,11 @@ class Scorer:
         """
         size = len(samples)
         unknown = np.full(size, np.nan)
+        token_ids = samples.prompt_ids, samples.completion_ids
         scores = (
-            reference_scores(self.reference, samples, BATCH)
+            reference_scores(self.reference, *token_ids, BATCH)
             if model is None
-            else sequence_scores(model, self.reference, samples, BATCH)
+            else sequence_scores(model, self.reference, *token_ids, BATCH)
         )
         frame = pd.DataFrame({name: scores.get(name, unknown) for name in ("logp", "reference_logp", "kl", "entropy")})
         frame["length"] = [len(ids) for ids in samples.completion_ids]

@@ -25,9 +25,9 @@ from bench.analysis.layout import markdown
 from bench.analysis.statistics import mean_interval, paired_difference
 from bench.contracts.task import Task
 from bench.matrix.reading import Matrix, parse_matrix
-from bench.measures.divergence import sequence_scores
 from bench.models.learned_reward import RewardModel
 from bench.models.loading import load_classifier, load_model, load_tokenizer
+from bench.models.sequence_scores import sequence_scores
 from bench.running.run import store_at
 from bench.stages.graph import stages_of
 from bench.store.source import source_digest
@@ -102,7 +102,7 @@ def score(directory: str | Path, world: World) -> dict[str, float]:
     model, reference = load_model(directory, tokenizer), load_model(world.policy, tokenizer)
     prompts = [p for p in world.task.prompts("test")["prompt"][:PROMPTS] for _ in range(SAMPLES)]
     samples = ModelPolicy(model, tokenizer, world.task.max_completion_tokens).sample(prompts, seed=world.seed)
-    scores = sequence_scores(model, reference, samples, batch_size=128)
+    scores = sequence_scores(model, reference, samples.prompt_ids, samples.completion_ids, batch_size=128)
     proxy = RewardModel(load_classifier(world.reward_model, tokenizer), tokenizer)
     figures = {
         "reward": proxy(samples.prompts, samples.completions),

@@ -21,7 +21,7 @@ from bench.measures.calibration import (
     top_choice,
     wilson_interval,
 )
-from bench.measures.choices import choice_probabilities, encode_questions
+from bench.models.choices import choice_probabilities, encode_questions
 from bench.models.loading import bpe_tokenizer, tiny_model, word_tokenizer
 
 

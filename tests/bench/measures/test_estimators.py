@@ -1,14 +1,17 @@
 """Estimators from samples against sums over all 111,151 completions of a prompt of the task `strings`."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
 from bench.analysis.statistics import mean_interval
-from bench.measures.divergence import kl_k1, kl_k3, kl_k3_high, kl_k3_low, sequence_scores
+from bench.measures.divergence import best_of_n_bound, kl_k1, kl_k3, kl_k3_high, kl_k3_low
 from bench.models.enumeration import entropy, enumerate_completions, expected_reward, kl
 from bench.models.loading import word_tokenizer
+from bench.models.sequence_scores import sequence_scores
 from bench.workbench.policy import ModelPolicy
 from tasks.strings import Strings
 from tests.small_models import trained
@@ -37,12 +40,14 @@ def world():
 
     prompts = [PROMPT] * (REPETITIONS * SAMPLES)
     samples = ModelPolicy(policy, tokenizer, task.max_completion_tokens, 8192).sample(prompts, seed=5)
-    theirs = ModelPolicy(reference, tokenizer, task.max_completion_tokens, 8192).sample(prompts, seed=6)
-    scores = sequence_scores(policy, reference, samples, 8192)
+    reference_samples = ModelPolicy(reference, tokenizer, task.max_completion_tokens, 8192).sample(prompts, seed=6)
+    scores = sequence_scores(policy, reference, samples.prompt_ids, samples.completion_ids, 8192)
     values = {name: scores[name] for name in ("kl", "entropy", "length")}
     values["k1"] = kl_k1(scores["logp"], scores["reference_logp"])
     values["k3"] = kl_k3(scores["logp"], scores["reference_logp"])
-    values["kl_forward"] = sequence_scores(reference, policy, theirs, 8192)["kl"]
+    values["kl_forward"] = sequence_scores(
+        reference, policy, reference_samples.prompt_ids, reference_samples.completion_ids, 8192
+    )["kl"]
     values["gold"] = np.array(task.gold(samples.prompts, samples.completions))
     shape = (REPETITIONS, SAMPLES)
     return {name: (values[name].reshape(shape), float(truth[name])) for name in ESTIMATORS}
@@ -99,3 +104,11 @@ def test_the_two_models_are_far_enough_apart_for_the_tests_to_mean_something(wor
 def test_rao_blackwellisation_does_not_raise_the_variance(world):
     assert world["kl"][0].var() < world["k1"][0].var()
     assert (world["kl"][0].mean(1).var()) < world["k1"][0].mean(1).var()
+
+
+def test_estimators_by_hand():
+    logp, reference_logp = np.log([0.5, 0.2]), np.log([0.25, 0.4])
+    np.testing.assert_allclose(kl_k1(logp, reference_logp), [math.log(2), -math.log(2)])
+    np.testing.assert_allclose(kl_k3(logp, reference_logp), [0.5 - 1 + math.log(2), 2 - 1 - math.log(2)])
+    assert best_of_n_bound(1) == 0
+    assert best_of_n_bound(4) == pytest.approx(math.log(4) - 0.75)

@@ -11,10 +11,11 @@ from bench.measures.calibration import ece_debiased, ece_scaled, probe_temperatu
 from bench.measures.diversity import self_bleu
 from bench.measures.hypervolume import hypervolume
 from bench.measures.optimality import exact_kl, exact_reward, kl_to_optimal, optimality_gap, reward_slope
-from bench.measures.perplexity import next_tokens, surprising_share, token_nll
+from bench.measures.perplexity import surprising_share
 from bench.measures.preference import mean_logp
 from bench.measures.reward_accuracy import pair_accuracy, pair_ece, pair_nll
 from bench.models.loading import tiny_model, word_tokenizer
+from bench.models.text_likelihood import next_tokens, token_nll
 
 
 def enumerated(seed: int = 0, prompts: int = 2, outcomes: int = 6):

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from bench.contracts.stage_settings import TinyModel
-from bench.measures.perplexity import perplexity, token_nll
+from bench.measures.perplexity import perplexity
 from bench.models.loading import tiny_model, word_tokenizer
+from bench.models.text_likelihood import token_nll
 
 
 def test_perplexity_weighs_tokens_not_texts():

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bench.contracts.task import Probe
-from bench.measures.choices import Questions, encode_questions
+from bench.models.choices import Questions, encode_questions
 from bench.models.loading import bpe_tokenizer, word_tokenizer
 
 
