@@ -186,7 +186,7 @@ def _measure(info: MeasureInfo, source: str, text: str = "") -> Entry:
 
 
 def _module_of(info: MeasureInfo) -> str:
-    """The file that defines a measure of the bench's own; not imported, as it wants heavy libraries."""
+    """The file that defines a measure of the bench's own."""
     return f"bench/measures/{info.function.partition('.')[0]}.py"
 
 

@@ -23,7 +23,7 @@ class MeasureInfo:
 
     better: where a good policy is; ``"zero"`` for signed estimates of something that should vanish; None
     where neither direction is good in itself.
-    function: ``"module.function"`` within this package.
+    function: ``"module.function"`` within `bench.measures`, for people to find it; a plug-in's class.
     inputs: the columns that are the function's positional arguments, in order, by blanks; one row per completion,
     question, pair, …
     """

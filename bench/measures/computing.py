@@ -1,49 +1,15 @@
-"""From columns to measures: each is computed by the function that the registry names, and by nothing else."""
+"""From columns to measures: each is computed by the function that defines it, and by nothing else."""
 
 from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from types import ModuleType
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bench.contracts.errors import BenchError
-from bench.contracts.measure import Measure, MeasureInfo
-from bench.measures import (
-    calibration,
-    divergence,
-    diversity,
-    hypervolume,
-    means,
-    optimality,
-    perplexity,
-    preference,
-    reward_accuracy,
-)
+from bench.contracts.measure import Measure
 from bench.measures.registry import MEASURES
-
-MODULES: dict[str, ModuleType] = {
-    module.__name__.rpartition(".")[2]: module
-    for module in (
-        means,
-        divergence,
-        perplexity,
-        diversity,
-        calibration,
-        preference,
-        reward_accuracy,
-        optimality,
-        hypervolume,
-    )
-}
-
-
-def function_of(info: MeasureInfo) -> Callable[..., float]:
-    """The pure function that defines the measure."""
-    module, _, name = info.function.partition(".")
-    function: Callable[..., float] = getattr(MODULES[module], name)
-    return function
 
 
 def compute(columns: Mapping[str, Any], **settings: float) -> dict[str, float]:
@@ -57,17 +23,16 @@ def compute(columns: Mapping[str, Any], **settings: float) -> dict[str, float]:
         BenchError: a column is empty or holds what is no finite number, by the measure's name.
     """
     measures: dict[str, float] = {}
-    for info in MEASURES.values():
-        if all(column in columns for column in info.columns):
-            function = function_of(info)
-            known = inspect.signature(function).parameters
+    for measure in MEASURES.values():
+        if all(column in columns for column in measure.columns):
+            known = inspect.signature(measure.compute).parameters
             try:
-                measures[info.name] = function(
-                    *(columns[column] for column in info.columns),
+                measures[measure.name] = measure.compute(
+                    *(columns[column] for column in measure.columns),
                     **{name: value for name, value in settings.items() if name in known},
                 )
             except ValueError as error:
-                raise BenchError(f"measure {info.name}: {error}") from error
+                raise BenchError(f"measure {measure.name}: {error}") from error
     return measures
 
 

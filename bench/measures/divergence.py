@@ -6,9 +6,11 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from bench.measures.checks import numbers
+from bench.measures.definition import Definitions
+
+measure = Definitions(of="a policy")
 
 Array = NDArray[np.float64]
 
@@ -28,6 +30,7 @@ def kl_k3(logp: Array, reference_logp: Array) -> Array:
     return np.expm1(log_ratio) - log_ratio
 
 
+@measure("kl", "KL", "nats", None, "KL(π‖π0) per completion, whole vocabulary at each sampled prefix")
 def mean_kl(kl: ArrayLike) -> float:
     """Mean over completions of Σ_t KL(π(·| y_<t) ‖ π0(·| y_<t)), y sampled from π: Rao–Blackwellised KL(π ‖ π0).
 
@@ -38,6 +41,7 @@ def mean_kl(kl: ArrayLike) -> float:
     return float(numbers(kl, "KLs", infinite=True).mean())
 
 
+@measure("kl_k1", "KL, k1", "nats", None, "plain Monte Carlo KL(π‖π0): mean of −log r, r = π0/π")
 def mean_kl_k1(logp: ArrayLike, reference_logp: ArrayLike) -> float:
     """Mean of k1 = −log r, r = π0(y)/π(y), y sampled from π: plain Monte Carlo KL(π ‖ π0) (Schulman 2020).
 
@@ -46,6 +50,7 @@ def mean_kl_k1(logp: ArrayLike, reference_logp: ArrayLike) -> float:
     return float(kl_k1(*_logps(logp, reference_logp)).mean())
 
 
+@measure("kl_k3", "KL, k3", "nats", None, "mean of r − 1 − log r; heavy-tailed where KL is large")
 def mean_kl_k3(logp: ArrayLike, reference_logp: ArrayLike) -> float:
     """Mean of k3 = r − 1 − log r, r = π0(y)/π(y), y sampled from π (Schulman 2020).
 
@@ -56,6 +61,7 @@ def mean_kl_k3(logp: ArrayLike, reference_logp: ArrayLike) -> float:
         return float(kl_k3(*_logps(logp, reference_logp)).mean())
 
 
+@measure("kl_k3_low", "KL, k3, low", "nats", None, "lower end of one cell's 95 % interval about k3")
 def kl_k3_low(logp: ArrayLike, reference_logp: ArrayLike, prompt_ids: Sequence[Hashable]) -> float:
     """Lower end of the 95 % interval of KL(π ‖ π0) about one cell's mean k3, its completions drawn from π.
 
@@ -69,6 +75,7 @@ def kl_k3_low(logp: ArrayLike, reference_logp: ArrayLike, prompt_ids: Sequence[H
     return _k3_interval(logp, reference_logp, prompt_ids)[0]
 
 
+@measure("kl_k3_high", "KL, k3, high", "nats", None, "upper end of one cell's 95 % interval about k3")
 def kl_k3_high(logp: ArrayLike, reference_logp: ArrayLike, prompt_ids: Sequence[Hashable]) -> float:
     """Upper end of the 95 % interval of KL(π ‖ π0) about one cell's mean k3: see `kl_k3_low`.
 
@@ -78,6 +85,8 @@ def kl_k3_high(logp: ArrayLike, reference_logp: ArrayLike, prompt_ids: Sequence[
 
 
 def _k3_interval(logp: ArrayLike, reference_logp: ArrayLike, prompt_ids: Sequence[Hashable]) -> tuple[float, float]:
+    from scipy import stats
+
     rest = kl_k1(*_logps(logp, reference_logp))  # k3 − (r − 1), without r, which may overflow
     _, place, count = np.unique(np.asarray(prompt_ids), return_inverse=True, return_counts=True)
     n = len(count)
@@ -88,6 +97,7 @@ def _k3_interval(logp: ArrayLike, reference_logp: ArrayLike, prompt_ids: Sequenc
     return mean - half, mean + half
 
 
+@measure("kl_forward", "forward KL", "nats", None, "KL(π0‖π) per completion, on π0's samples")
 def mean_forward_kl(kl_forward: ArrayLike) -> float:
     """Mean over π0's samples of Σ_t KL(π0(·| y_<t) ‖ π(·| y_<t)): Rao–Blackwellised KL(π0 ‖ π), π0 first.
 
@@ -97,6 +107,7 @@ def mean_forward_kl(kl_forward: ArrayLike) -> float:
     return float(numbers(kl_forward, "KLs", infinite=True).mean())
 
 
+@measure("kl_bound", "KL, upper bound", "nats", None, "best-of-n only: log n − (n − 1)/n")
 def best_of_n_bound(n: ArrayLike) -> float:
     """Upper bound log n − (n − 1)/n on KL(best-of-n ‖ π0), nats (Beirami et al. 2024, who show that it is a bound).
 

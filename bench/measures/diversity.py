@@ -10,10 +10,25 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bench.measures.checks import numbers
+from bench.measures.definition import Definitions
+
+measure = Definitions(of="a policy")
 
 COMPARED = 8  # completions per prompt that self-BLEU looks at: its cost grows with their square
 
 
+@measure("entropy", "entropy", "nats/token", None, "mean entropy of π's next-token distribution")
+def token_entropy(entropy: ArrayLike, length: ArrayLike) -> float:
+    """Mean entropy of π's next-token distribution at the prefixes it samples: Σ entropy / Σ length.
+
+    Nats per token; both (completions,), as `sequence_scores` gives them: entropies summed over a completion's tokens,
+    and its number of tokens. Token-weighted: a mean of per-completion means would favour short completions. Trap:
+    neither direction is good in itself; a policy can keep its entropy and lose its sense.
+    """
+    return float(numbers(entropy, "entropies").sum() / numbers(length, "lengths").sum())
+
+
+@measure("distinct_1", "distinct-1", "", None, "distinct words / words among one prompt's completions")
 def distinct_1(texts: Sequence[str], prompt_ids: Sequence[Hashable]) -> float:
     """Distinct words / words among the completions of one prompt, averaged over prompts (Li et al. 2016).
 
@@ -23,6 +38,7 @@ def distinct_1(texts: Sequence[str], prompt_ids: Sequence[Hashable]) -> float:
     return distinct_n(texts, prompt_ids, 1)
 
 
+@measure("distinct_2", "distinct-2", "", None, "distinct word pairs / pairs, likewise")
 def distinct_2(texts: Sequence[str], prompt_ids: Sequence[Hashable]) -> float:
     """Distinct pairs of neighbouring words / such pairs among the completions of one prompt, averaged over prompts.
 
@@ -41,6 +57,7 @@ def distinct_n(texts: Sequence[str], prompt_ids: Sequence[Hashable], n: int) -> 
     return float(np.mean(ratios)) if ratios else float("nan")
 
 
+@measure("unique", "unique", "", None, "share of distinct completions among one prompt's")
 def unique_share(texts: Sequence[str], prompt_ids: Sequence[Hashable]) -> float:
     """Distinct completions / completions of one prompt, averaged over prompts; in (0, 1].
 
@@ -49,6 +66,7 @@ def unique_share(texts: Sequence[str], prompt_ids: Sequence[Hashable]) -> float:
     return float(np.mean([len(set(group)) / len(group) for group in _by_prompt(texts, prompt_ids)]))
 
 
+@measure("self_bleu", "self-BLEU", "", None, "how alike one prompt's completions are")
 def self_bleu(texts: Sequence[str], prompt_ids: Sequence[Hashable]) -> float:
     """Mean BLEU-4 of each completion against the others of its prompt (Zhu et al. 2018, there over one pool).
 
@@ -83,16 +101,6 @@ def _bleu(
             return 0.0
         logs.append(math.log((matched + smooth) / (sum(grams.values()) + smooth)))
     return math.exp(min(0.0, 1 - closest / length) + sum(logs) / len(logs))
-
-
-def token_entropy(entropy: ArrayLike, length: ArrayLike) -> float:
-    """Mean entropy of π's next-token distribution at the prefixes it samples: Σ entropy / Σ length.
-
-    Nats per token; both (completions,), as `sequence_scores` gives them: entropies summed over a completion's tokens,
-    and its number of tokens. Token-weighted: a mean of per-completion means would favour short completions. Trap:
-    neither direction is good in itself; a policy can keep its entropy and lose its sense.
-    """
-    return float(numbers(entropy, "entropies").sum() / numbers(length, "lengths").sum())
 
 
 def _grams(words: list[str], n: int) -> list[tuple[str, ...]]:

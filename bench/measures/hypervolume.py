@@ -6,11 +6,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bench.measures.checks import numbers
+from bench.measures.definition import Definitions
+
+measure = Definitions(of="a training path")
 
 MAX_KL = 10.0
 """Nats: how far the hypervolume looks. The same for every arm, or they could not be compared."""
 
 
+@measure("hypervolume", "hypervolume", "", "higher", "best gold or judge above π0 within a KL budget of 0 to 10 nats")
 def hypervolume(path_kl: ArrayLike, path_reward: ArrayLike, *, start: float = 0.0, max_kl: float = MAX_KL) -> float:
     """Mean over KL budgets from 0 to `max_kl` of the best reward reached within the budget, above π0's.
 

@@ -15,7 +15,6 @@ import evaluate
 from datasets import Features, List, Value
 
 from bench.contracts.errors import BenchError, nearest
-from bench.measures.computing import function_of
 from bench.measures.registry import MEASURES
 
 _KINDS: dict[str, Any] = {
@@ -29,26 +28,25 @@ _KINDS: dict[str, Any] = {
 CITATION = "Sources are named, with equation or section, in the description."
 
 
-class Measure(evaluate.Metric):
+class MeasureMetric(evaluate.Metric):
     """One measure; `config_name` is its name."""
 
     def _info(self) -> evaluate.MetricInfo:
-        info = MEASURES[self.config_name]
-        function = function_of(info)
+        measure = MEASURES[self.config_name]
         return evaluate.MetricInfo(
-            description=f"{info.label}: {info.description}.\n\n{inspect.getdoc(function)}",
+            description=f"{measure.label}: {measure.description}.\n\n{inspect.getdoc(measure.compute)}",
             citation=CITATION,
-            inputs_description=f"Columns: {', '.join(info.columns)}. Returns: {{{info.name!r}: float}}.",
-            features=Features({column: _KINDS.get(column, Value("float64")) for column in info.columns}),
+            inputs_description=f"Columns: {', '.join(measure.columns)}. Returns: {{{measure.name!r}: float}}.",
+            features=Features({column: _KINDS.get(column, Value("float64")) for column in measure.columns}),
         )
 
     def _compute(self, **inputs: Any) -> dict[str, float]:
-        info = MEASURES[self.config_name]
-        columns = [list(inputs.pop(column)) for column in info.columns]
-        return {info.name: function_of(info)(*columns, **inputs)}
+        measure = MEASURES[self.config_name]
+        columns = [list(inputs.pop(column)) for column in measure.columns]
+        return {measure.name: measure.compute(*columns, **inputs)}
 
 
-def metric(name: str) -> Measure:
+def metric(name: str) -> MeasureMetric:
     """The measure called `name`.
 
     Raises:
@@ -56,4 +54,4 @@ def metric(name: str) -> Measure:
     """
     if name not in MEASURES:
         raise BenchError(f"no measure {name!r}{nearest(name, MEASURES)}")
-    return Measure(config_name=name, keep_in_memory=True)
+    return MeasureMetric(config_name=name, keep_in_memory=True)

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
-from scipy.special import logsumexp, softmax
 
 from bench.measures.checks import numbers
+from bench.measures.definition import Definitions
+
+measure = Definitions(of="a policy")
 
 Array = NDArray[np.float64]
 SMALLEST_BETA = 1e-3  # relative to the reward's range; below, π* is the argmax to any figure that is shown
 
 
+@measure("exact_gold", "gold, exact", "", "higher", "expected gold, summed over all completions")
 def exact_reward(exact_logp: ArrayLike, exact_gold: ArrayLike, exact_prompt: ArrayLike) -> float:
     """E_π[gold] = Σ_y π(y) gold(y), averaged over the prompts.
 
@@ -28,6 +30,7 @@ def exact_reward(exact_logp: ArrayLike, exact_gold: ArrayLike, exact_prompt: Arr
     return float(np.mean([np.sum(np.exp(logp) * gold) for logp, gold in rows]))
 
 
+@measure("exact_kl", "KL, exact", "nats", None, "KL(π‖π0), summed over all completions")
 def exact_kl(exact_logp: ArrayLike, exact_reference_logp: ArrayLike, exact_prompt: ArrayLike) -> float:
     """KL(π ‖ π0) = Σ_y π(y) [log π(y) − log π0(y)], nats per completion, averaged over the prompts.
 
@@ -37,6 +40,7 @@ def exact_kl(exact_logp: ArrayLike, exact_reference_logp: ArrayLike, exact_promp
     return float(np.mean([_kl(*row) for row in _by_prompt(exact_prompt, *columns)]))
 
 
+@measure("optimality_gap", "optimality gap", "", "lower", "gold lost to the best policy of the same KL, exact")
 def optimality_gap(
     exact_logp: ArrayLike, exact_reference_logp: ArrayLike, exact_gold: ArrayLike, exact_prompt: ArrayLike
 ) -> float:
@@ -52,6 +56,7 @@ def optimality_gap(
     return float(np.maximum(top - own, 0.0))  # rounding may leave −1e−16
 
 
+@measure("kl_optimal", "KL to optimum", "nats", "lower", "KL(π‖π*), π* the best policy of the same KL, exact")
 def kl_to_optimal(
     exact_logp: ArrayLike, exact_reference_logp: ArrayLike, exact_gold: ArrayLike, exact_prompt: ArrayLike
 ) -> float:
@@ -64,6 +69,7 @@ def kl_to_optimal(
     return float(np.mean([_kl(p, q) for p, q in zip(own, best, strict=True)])) if finite else float("inf")
 
 
+@measure("reward_slope", "slope of log π/π0", "", None, "of log π/π0 on gold, exact: 1/β for the optimum of β")
 def reward_slope(
     exact_logp: ArrayLike, exact_reference_logp: ArrayLike, exact_gold: ArrayLike, exact_prompt: ArrayLike
 ) -> float:
@@ -89,6 +95,9 @@ def _best_at_equal_kl(
     logp: ArrayLike, reference_logp: ArrayLike, gold: ArrayLike, prompt: ArrayLike
 ) -> tuple[tuple[list[Array], list[Array]], bool]:
     """log π* and gold of each prompt, and whether a β exists at which π* has π's KL."""
+    from scipy.optimize import brentq
+    from scipy.special import logsumexp, softmax
+
     target = exact_kl(logp, reference_logp, prompt)
     rows = _by_prompt(prompt, numbers(reference_logp, "log-probabilities", infinite=True), numbers(gold, "rewards"))
     rewards = [gold for _, gold in rows]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from collections.abc import Iterable, Iterator
-from itertools import groupby
+from types import ModuleType
 
 from bench.contracts.measure import COLUMNS, Measure, MeasureInfo
-from bench.measures.computing import MODULES, function_of
+from bench.measures.definition import BuiltinMeasure
 from bench.measures.registry import MEASURES
 
 DIRECTION = {"higher": "higher is better", "lower": "lower is better", "zero": "0 is best", None: "no direction"}
@@ -48,21 +49,20 @@ def _plugged_entry(measure: type[Measure]) -> str:
 
 
 def _sections() -> Iterator[str]:
-    order = list(MODULES)
-    infos = sorted(MEASURES.values(), key=lambda info: order.index(info.function.partition(".")[0]))
-    for module, members in groupby(infos, lambda info: info.function.partition(".")[0]):
-        title = (inspect.getdoc(MODULES[module]) or "").partition("\n")[0].rstrip(".")
+    by_module: dict[ModuleType, dict[str, list[BuiltinMeasure]]] = {}
+    for measure in MEASURES.values():
+        by_function = by_module.setdefault(sys.modules[measure.compute.__module__], {})
+        by_function.setdefault(measure.function, []).append(measure)
+    for module, by_function in by_module.items():
+        title = (inspect.getdoc(module) or "").partition("\n")[0].rstrip(".")
         yield f"\n## {title}\n"
-        by_function: dict[str, list[MeasureInfo]] = {}
-        for info in members:
-            by_function.setdefault(info.function, []).append(info)
-        for same in by_function.values():
-            yield _entry(same)
+        yield from map(_entry, by_function.values())
 
 
-def _entry(same: list[MeasureInfo]) -> str:
-    definition, trap = _definition(inspect.getdoc(function_of(same[0])) or "")
-    return "\n" + "\n".join(map(_line, same)) + f"\n\n  {definition}\n\n  *Trap:* {trap}\n"
+def _entry(measures: list[BuiltinMeasure]) -> str:
+    """The measures that one function defines."""
+    definition, trap = _definition(inspect.getdoc(measures[0].compute) or "")
+    return "\n" + "\n".join(map(_line, measures)) + f"\n\n  {definition}\n\n  *Trap:* {trap}\n"
 
 
 def _line(info: MeasureInfo) -> str:

@@ -6,10 +6,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench.measures.checks import numbers
+from bench.measures.definition import Definitions
+
+measure = Definitions(of="a policy")
 
 Array = NDArray[np.float64]
 
 
+@measure("perplexity_reference", "perplexity (reference)", "", "lower", "of π on held-out reference text")
 def perplexity(reference_nll: ArrayLike, reference_tokens: ArrayLike) -> float:
     """exp(Σ NLL / Σ tokens) of π on held-out reference completions given their prompts, EOS included.
 
@@ -24,6 +28,7 @@ def perplexity(reference_nll: ArrayLike, reference_tokens: ArrayLike) -> float:
         return float(np.exp(numbers(reference_nll, "NLLs", infinite=True).sum() / tokens))
 
 
+@measure("perplexity_samples", "perplexity (samples)", "", None, "of π0 on π's samples: how odd they look")
 def perplexity_of_samples(reference_logp: ArrayLike, length: ArrayLike) -> float:
     """exp(−Σ log π0 / Σ length) of π0 on π's own samples: how odd they look to π0; token-weighted.
 
@@ -33,6 +38,7 @@ def perplexity_of_samples(reference_logp: ArrayLike, length: ArrayLike) -> float
     return perplexity(-np.asarray(reference_logp, dtype=float), length)
 
 
+@measure("surprising", "surprising", "", "lower", "share of completions odder to π0 than 99 % of its own")
 def surprising_share(
     reference_logp: ArrayLike, length: ArrayLike, reference_sample_logp: ArrayLike, reference_sample_length: ArrayLike
 ) -> float:

@@ -6,6 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench.measures.checks import numbers
+from bench.measures.definition import Definitions
+
+measure = Definitions(of="a policy")
 
 ROUNDING = 1e-9
 """Scores no further apart than this are equal: two ways to add up the same fractions differ in the last digit."""
@@ -27,6 +30,7 @@ def win_tie_loss(mine: ArrayLike, theirs: ArrayLike, tie_band: float) -> tuple[i
     return int((result == "win").sum()), int((result == "tie").sum()), int((result == "loss").sum())
 
 
+@measure("win", "win", "", "higher", "share of completions judged better than π0's for the prompt")
 def win_share(judge: ArrayLike, reference_judge: ArrayLike, *, tie_band: float = 0.0) -> float:
     """Share of completions that the judge scores above π0's completion of the same prompt by more than `tie_band`.
 
@@ -35,6 +39,7 @@ def win_share(judge: ArrayLike, reference_judge: ArrayLike, *, tie_band: float =
     return _share("win", judge, reference_judge, tie_band)
 
 
+@measure("tie", "tie", "", None, "share of completions within the tie band of π0's for the prompt")
 def tie_share(judge: ArrayLike, reference_judge: ArrayLike, *, tie_band: float = 0.0) -> float:
     """Share of completions whose score lies within `tie_band` of that of π0's completion of the same prompt.
 
@@ -43,6 +48,7 @@ def tie_share(judge: ArrayLike, reference_judge: ArrayLike, *, tie_band: float =
     return _share("tie", judge, reference_judge, tie_band)
 
 
+@measure("loss", "loss", "", "lower", "share of completions judged worse than π0's for the prompt")
 def loss_share(judge: ArrayLike, reference_judge: ArrayLike, *, tie_band: float = 0.0) -> float:
     """Share of completions that the judge scores below π0's completion of the same prompt by more than `tie_band`.
 
@@ -51,6 +57,7 @@ def loss_share(judge: ArrayLike, reference_judge: ArrayLike, *, tie_band: float 
     return _share("loss", judge, reference_judge, tie_band)
 
 
+@measure("win_rate", "win rate vs SFT", "", "higher", "(wins + ½ ties) / N against π0, the SFT policy")
 def win_rate_of_scores(judge: ArrayLike, reference_judge: ArrayLike, *, tie_band: float = 0.0) -> float:
     """(wins + ½ ties) / N against π0's completions of the same prompts; ½ is no difference, all ties too.
 
@@ -66,6 +73,24 @@ def mean_logp(logp: ArrayLike) -> float:
     does, may lower both; what is lost has gone to completions that nobody compared.
     """
     return float(numbers(logp, "log-probabilities").mean())
+
+
+measure(
+    "chosen_logp",
+    "log π(chosen)",
+    "nats",
+    None,
+    "mean log-probability of held-out chosen completions",
+    column="chosen_logp",
+)(mean_logp)
+measure(
+    "rejected_logp",
+    "log π(rejected)",
+    "nats",
+    None,
+    "mean log-probability of held-out rejected completions",
+    column="rejected_logp",
+)(mean_logp)
 
 
 def win_rate(win: float, tie: float, loss: float) -> float:

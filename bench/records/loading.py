@@ -15,7 +15,7 @@ import pandas as pd
 
 from bench.contracts.errors import BenchError, nearest
 from bench.contracts.measure import MeasureInfo
-from bench.measures.calibration import reliability
+from bench.measures.binned_calibration import reliability
 from bench.measures.registry import MEASURES
 from bench.records.files import CELLS, PACKED, RECORD, RECORDS, RUN_FILE, cell_files, is_run
 from bench.records.record import Record, parse_record

@@ -14,7 +14,6 @@ from bench.contracts.errors import BenchError
 from bench.contracts.stage_settings import Evaluation
 from bench.measures.diversity import token_entropy
 from bench.measures.perplexity import perplexity
-from bench.measures.registry import MEASURES
 from bench.stages.artifact import CURVE, TRAINING
 from bench.stages.job import Job, seed_everything
 from bench.stages.reference import heldout_prompts
@@ -96,7 +95,7 @@ def run(job: Job) -> dict[str, Any]:
         curve.frame().to_parquet(job.directory / CURVE)
         pd.DataFrame(logged, columns=["step", "name", "value"]).to_parquet(job.directory / TRAINING)
     seconds = time.perf_counter() - started - curve.seconds
-    for name in MEASURES.keys() & workbench.figures.keys():
+    for name in job.measure_names & workbench.figures.keys():
         raise BenchError(f"{name!r} is the bench's own measure: report it under another name")
     own = {"figures": workbench.figures} if workbench.figures else {}
     return asdict(workbench.cost) | {"seconds_training": seconds, "seconds_measuring": curve.seconds} | own

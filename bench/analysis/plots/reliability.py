@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from bench.analysis.plots.panel import Panel, Part, known
 from bench.analysis.plots.style import GREY, LIGHT, shortened, small_multiples, title
 from bench.analysis.statistics import mean_interval
-from bench.measures.calibration import wilson_interval
+from bench.measures.binned_calibration import wilson_interval
 
 
 def reliability(panel: Panel) -> Figure | str:

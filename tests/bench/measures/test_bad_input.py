@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bench.contracts.errors import BenchError
+from bench.measures.binned_calibration import expected_calibration_error
 from bench.measures.calibration import (
     accuracy,
     brier_score,
@@ -13,10 +14,9 @@ from bench.measures.calibration import (
     ece_every_choice,
     ece_scaled,
     ece_top_choice,
-    expected_calibration_error,
     probe_temperature,
 )
-from bench.measures.computing import compute, function_of
+from bench.measures.computing import compute
 from bench.measures.divergence import best_of_n_bound, kl_k3_high, kl_k3_low, mean_kl, mean_kl_k3
 from bench.measures.diversity import distinct_1, self_bleu, unique_share
 from bench.measures.means import standard_deviation
@@ -32,7 +32,7 @@ ONE_COLUMN = [info for info in MEASURES.values() if len(info.columns) == 1 and i
 @pytest.mark.parametrize("values", [[], [1.0, math.nan]], ids=["empty", "NaN"])
 def test_no_values_and_nan_are_errors(info, values):
     with pytest.raises(ValueError, match=r"no |not finite|not numbers"):
-        function_of(info)(values)
+        info.compute(values)
 
 
 @pytest.mark.parametrize("name", ["proxy", "gold", "judge", "length", "chosen_logp"])

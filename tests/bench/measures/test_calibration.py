@@ -8,19 +8,16 @@ import torch
 
 from bench.contracts.stage_settings import TinyModel
 from bench.contracts.task import Probe
-from bench.measures.calibration import (
-    at_temperature,
+from bench.measures.binned_calibration import (
     brier,
     brier_decomposition,
     debiased_ece,
-    every_choice,
-    exact_calibration_error,
     expected_calibration_error,
-    nll,
     reliability,
-    top_choice,
     wilson_interval,
 )
+from bench.measures.calibration import exact_calibration_error, nll
+from bench.measures.probe_answers import at_temperature, every_choice, top_choice
 from bench.models.choices import choice_probabilities, encode_questions
 from bench.models.loading import bpe_tokenizer, tiny_model, word_tokenizer
 

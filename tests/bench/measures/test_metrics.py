@@ -9,7 +9,7 @@ import pytest
 
 import bench.measures
 from bench.contracts.errors import BenchError
-from bench.measures.computing import compute, function_of
+from bench.measures.computing import compute
 from bench.measures.metrics import metric
 from bench.measures.page import page
 from bench.measures.registry import MEASURES
@@ -53,7 +53,7 @@ def test_every_measure_is_a_metric_that_gives_its_pure_functions_value(everythin
     assert set(mine.features) == set(inputs)
     assert info.description in mine.description
     value = mine.compute(**inputs)
-    assert value == {name: pytest.approx(function_of(info)(*inputs.values()), nan_ok=False)}
+    assert value == {name: pytest.approx(info.compute(*inputs.values()), nan_ok=False)}
 
 
 def test_compute_gives_every_measure_whose_columns_are_there_and_no_other(everything):
@@ -82,4 +82,4 @@ def test_the_page_is_what_the_command_prints_today():
 @pytest.mark.parametrize("name", MEASURES)
 def test_every_measure_is_on_the_page_and_states_its_trap(name):
     assert f"- **`{name}`** (" in page()
-    assert (inspect.getdoc(function_of(MEASURES[name])) or "").replace("\n", " ").count("Trap: ") == 1
+    assert (inspect.getdoc(MEASURES[name].compute) or "").replace("\n", " ").count("Trap: ") == 1

@@ -13,7 +13,7 @@ from bench.analysis.winrates.pairs import FILE, comparisons, fingerprint
 from bench.contracts.errors import BenchError
 from bench.judging.asking import judge_run
 from bench.judging.judges.chat import Chat
-from bench.measures.calibration import reliability
+from bench.measures.binned_calibration import reliability
 from bench.records.files import RECORDS
 from bench.records.loading import load_run, recorded
 from bench.records.packing import LOGGED, pack
