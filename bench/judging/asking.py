@@ -76,7 +76,10 @@ def describe(judge: Judge) -> str:
 
 
 def both_ways(forward: np.ndarray, backward: np.ndarray) -> np.ndarray:
-    """One verdict from the answers for the first completion in both orders: theirs where they agree, ½, or NaN."""
+    """One verdict from the answers for the first completion in both orders.
+
+    The answer where both agree, ½ where they do not, NaN where one is NaN: (pairs,).
+    """
     agreed = np.where(forward == backward, forward, 0.5)
     return np.where(np.isnan(forward) | np.isnan(backward), np.nan, agreed)
 
@@ -86,13 +89,12 @@ def _ask_both_ways(
 ) -> pd.DataFrame:
     require_texts(entrants)
     texts = [(plain(p), plain(c)) for p, c in zip(entrants["prompt"], entrants["completion"], strict=True)]
-    places = list(zip(pairs["mine"], pairs["theirs"], strict=True))
-    forward = [(texts[i][0], texts[i][1], texts[j][1]) for i, j in places]
-    backward = [(prompt, second, first) for prompt, first, second in forward]
-    answers = np.array(Answers(judge, store).ask([*forward, *backward], progress))
-    mine, theirs = answers[: len(places)], 1 - answers[len(places) :]
-    asked = {"verdict": both_ways(mine, theirs), "forward": mine, "backward": theirs}
-    return pairs.drop(columns=["mine", "theirs"]).assign(**asked)
+    questions = [(texts[i][0], texts[i][1], texts[j][1]) for i, j in zip(pairs["mine"], pairs["theirs"], strict=True)]
+    swapped = [(prompt, second, first) for prompt, first, second in questions]
+    answers = np.array(Answers(judge, store).ask([*questions, *swapped], progress))
+    forward, backward = answers[: len(questions)], 1 - answers[len(questions) :]
+    verdict = both_ways(forward, backward)
+    return pairs.drop(columns=["mine", "theirs"]).assign(verdict=verdict, forward=forward, backward=backward)
 
 
 class Answers:
@@ -135,13 +137,13 @@ class Answers:
         return [0.5 if key in ties else known[key] for key in keys]
 
     def _checked(self, answers: Sequence[float], count: int) -> list[float]:
-        plain = [float(answer) for answer in answers]
-        if len(plain) != count:
-            raise BenchError(f"judge {self.judge.name!r} gave {len(plain)} answers to {count} questions")
-        for answer in plain:
+        values = [float(answer) for answer in answers]
+        if len(values) != count:
+            raise BenchError(f"judge {self.judge.name!r} gave {len(values)} answers to {count} questions")
+        for answer in values:
             if not (answer in (0.0, 0.5, 1.0) or math.isnan(answer)):
                 raise BenchError(f"judge {self.judge.name!r} answered {answer}: valid are 1, 0.5, 0 and NaN")
-        return plain
+        return values
 
     def _read(self) -> dict[str, float]:
         known = {}

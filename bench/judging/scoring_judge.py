@@ -1,7 +1,4 @@
-"""Judges: one file each. They compare what a run's policies wrote, after the run.
-
-`ScoringJudge` is the base of those that give every completion a number of its own.
-"""
+"""`ScoringJudge`: the base of judges that give every completion a number of its own."""
 
 from __future__ import annotations
 
@@ -39,10 +36,10 @@ class ScoringJudge(Judge):
         """See `Judge`; of the texts alone."""
         import pandas as pd
 
-        mine, theirs = (
+        first_scores, second_scores = (
             self.scores(pd.DataFrame({"prompt": list(prompts), "completion": list(side)})) for side in (first, second)
         )
-        return verdicts(mine, theirs, self.tie_band or 0.0).tolist()
+        return verdicts(first_scores, second_scores, self.tie_band or 0.0).tolist()
 
 
 def require_texts(completions: pd.DataFrame) -> None:

@@ -1,4 +1,4 @@
 """What is measured, and how: pure functions of columns, one file per kind of measure, and the page that lists them.
 
-Rests on `models` and `contracts`; knows neither stages nor records.
+Running a model to get the columns is `models`' part; no stage, record or file is known here.
 """

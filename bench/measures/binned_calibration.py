@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.measures.checks import numbers
+from bench.measures.valid_numbers import numbers
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.measures.checks import numbers
 from bench.measures.definition import Definitions
+from bench.measures.valid_numbers import numbers
 
 rewards = Definitions(of="a policy")
 lengths = Definitions(of="a policy")

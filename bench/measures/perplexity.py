@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.measures.checks import numbers
 from bench.measures.definition import Definitions
+from bench.measures.valid_numbers import numbers
 
 measure = Definitions(of="a policy")
 
@@ -48,8 +48,8 @@ def surprising_share(
     prompts; (completions,) each. About 0.01 for π0 itself. Trap: a policy that repeats one likely text has none; and
     a percentile from a few hundred samples is itself rough.
     """
-    own = numbers(reference_sample_logp, "log-probabilities of π0's samples") / numbers(
+    reference = numbers(reference_sample_logp, "log-probabilities of π0's samples") / numbers(
         reference_sample_length, "lengths"
     )
-    mine = numbers(reference_logp, "log-probabilities under π0") / numbers(length, "lengths")
-    return float(np.mean(-mine > np.quantile(-own, 0.99)))
+    policy = numbers(reference_logp, "log-probabilities under π0") / numbers(length, "lengths")
+    return float(np.mean(-policy > np.quantile(-reference, 0.99)))

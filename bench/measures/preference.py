@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.measures.checks import numbers
 from bench.measures.definition import Definitions
+from bench.measures.valid_numbers import numbers
 
 measure = Definitions(of="a policy")
 
@@ -14,19 +14,19 @@ ROUNDING = 1e-9
 """Scores no further apart than this are equal: two ways to add up the same fractions differ in the last digit."""
 
 
-def outcomes(mine: ArrayLike, theirs: ArrayLike, tie_band: float) -> NDArray[np.str_]:
-    """``"win"``, ``"tie"`` (|mine − theirs| ≤ tie_band) or ``"loss"`` for each pair of scores: (pairs,).
+def outcomes(scores: ArrayLike, reference_scores: ArrayLike, tie_band: float) -> NDArray[np.str_]:
+    """``"win"``, ``"tie"`` (|score − reference score| ≤ tie_band) or ``"loss"`` for each pair of scores: (pairs,).
 
     Raises:
         ValueError: a score is not a finite number, which would otherwise count as a loss.
     """
-    difference = numbers(mine, "judge's scores") - numbers(theirs, "judge's scores of π0")
+    difference = numbers(scores, "judge's scores") - numbers(reference_scores, "judge's scores of π0")
     return np.select([np.abs(difference) <= tie_band + ROUNDING, difference > 0], ["tie", "win"], "loss")
 
 
-def win_tie_loss(mine: ArrayLike, theirs: ArrayLike, tie_band: float) -> tuple[int, int, int]:
+def win_tie_loss(scores: ArrayLike, reference_scores: ArrayLike, tie_band: float) -> tuple[int, int, int]:
     """Numbers of wins, ties and losses. `tie_band`, in the judge's unit, must be fixed before looking."""
-    result = outcomes(mine, theirs, tie_band)
+    result = outcomes(scores, reference_scores, tie_band)
     return int((result == "win").sum()), int((result == "tie").sum()), int((result == "loss").sum())
 
 
@@ -103,16 +103,16 @@ def win_rate(win: float, tie: float, loss: float) -> float:
     return (win + tie / 2) / (win + tie + loss)
 
 
-def _share(outcome: str, mine: ArrayLike, theirs: ArrayLike, tie_band: float) -> float:
-    return float(np.mean(outcomes(mine, theirs, tie_band) == outcome))
+def _share(outcome: str, scores: ArrayLike, reference_scores: ArrayLike, tie_band: float) -> float:
+    return float(np.mean(outcomes(scores, reference_scores, tie_band) == outcome))
 
 
-def verdicts(mine: ArrayLike, theirs: ArrayLike, tie_band: float = 0.0) -> NDArray[np.float64]:
-    """1 where mine − theirs > tie_band, ½ where |mine − theirs| ≤ tie_band, 0 elsewhere: (pairs,).
+def verdicts(first_scores: ArrayLike, second_scores: ArrayLike, tie_band: float = 0.0) -> NDArray[np.float64]:
+    """1 where first − second > tie_band, ½ where |first − second| ≤ tie_band, 0 elsewhere: (pairs,).
 
     NaN where either score is NaN or infinite: a score that is no number is no verdict.
     """
-    first, second = np.asarray(mine, dtype=float), np.asarray(theirs, dtype=float)
+    first, second = np.asarray(first_scores, dtype=float), np.asarray(second_scores, dtype=float)
     known = np.isfinite(first) & np.isfinite(second)
     difference = np.subtract(first, second, where=known, out=np.zeros(first.shape))
     won = np.where(np.abs(difference) <= tie_band + ROUNDING, 0.5, difference > 0)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.measures.checks import numbers
+from bench.measures.valid_numbers import numbers
 
 Array = NDArray[np.float64]
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench.measures.binned_calibration import debiased_ece
-from bench.measures.checks import numbers
 from bench.measures.definition import Definitions
+from bench.measures.valid_numbers import numbers
 
 measure = Definitions(of="a reward model")
 

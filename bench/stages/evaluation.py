@@ -35,7 +35,11 @@ if TYPE_CHECKING:
 
 
 def run(job: Job) -> dict[str, Any]:
-    """Write ``completions.parquet`` and ``probes.parquet``; return the measures."""
+    """Write ``completions.parquet`` and ``probes.parquet``; return the measures.
+
+    Raises:
+        BenchError: a measure has the name of a figure that the method reported of itself.
+    """
     settings = Evaluation(**job.spec["settings"])
     seed_everything(job.seed)
     scorer = Scorer(job)
@@ -64,7 +68,9 @@ def run(job: Job) -> dict[str, Any]:
         measures["kl_bound"] = policy.kl_bound
     # what the stages before spent goes along, so that a record needs nothing but this artifact
     before = {role: json.loads((folder / INFO).read_text()) for role, folder in job.parents.items()}
-    measures |= plugged_measures(job, columns, before["policy"].get("figures", {}))
+    measures |= compute_plugged(job.measures, columns)
+    for name in measures.keys() & before["policy"].get("figures", {}).keys():
+        raise BenchError(f"measure {name}: the method {job.method.name!r} reports a figure of that name; rename either")
     job.progress(3, 3)
     return {"measures": measures, "judge": scorer.judge, "before": before}
 
@@ -118,18 +124,6 @@ def part_measures(frame: pd.DataFrame, reference: pd.DataFrame) -> dict[str, flo
     for part in (name for name in frame.columns if name.startswith("gold_")):
         for name, values in ((part, frame[part]), (f"reference_{part}", reference[part])):
             measures |= {name: mean(values), f"{name}_sd": standard_deviation(values)}
-    return measures
-
-
-def plugged_measures(job: Job, columns: dict[str, Any], figures: dict[str, float]) -> dict[str, float]:
-    """The measures that plug-ins add.
-
-    Raises:
-        BenchError: one has the name of a figure that the method reported of itself.
-    """
-    measures = compute_plugged(job.measures, columns)
-    for name in measures.keys() & figures.keys():
-        raise BenchError(f"measure {name}: the method {job.method.name!r} reports a figure of that name; rename either")
     return measures
 
 

@@ -121,6 +121,12 @@ def test_no_stage_rests_on_how_a_matrix_is_read_run_or_shown_or_on_all_other_sta
     assert "bench/stages/table.py" not in rests_on(ROOT / "bench" / "stages" / f"{stage}.py")
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_only_the_evaluation_rests_on_all_measures(stage):
+    found = rests_on(ROOT / "bench" / "stages" / f"{stage}.py")
+    assert ("bench/measures/registry.py" in found) == (stage == "evaluation")
+
+
 def test_the_base_model_rests_on_neither_measures_nor_sampling_nor_the_workbench():
     found = rests_on(ROOT / "bench" / "stages" / "base.py")
     unused = {"bench/models/sampling.py", "bench/workbench/workbench.py", "bench/workbench/policy.py"}
