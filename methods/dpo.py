@@ -26,10 +26,8 @@ class DPO(Method):
     learning_rate: float = Field(3e-4, gt=0, le=1, description="peak learning rate (AdamW, linear decay)")
 
     def loss(self) -> dict[str, Any]:
-        """The arguments of TRL's `DPOConfig` that choose the loss: here −log σ(β Δ), eq. 7.
-
-        Δ is how much further the policy than π0 prefers the chosen completion: the difference of log π/π0.
-        """
+        """The arguments of TRL's `DPOConfig` that choose what its trainer's `compute_loss` computes."""
+        # −log σ(β Δ), Δ = log π(chosen)/π0(chosen) − log π(rejected)/π0(rejected); Rafailov et al. 2023, eq. 7
         return {"loss_type": "sigmoid"}
 
     def train(self, workbench: Workbench) -> Policy:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from bench import Field, Method, ModelPolicy, Policy, Prompt, Samples, Workbench
 from bench.contracts.task import Task
-from methods.enumeration import RewardName, rewards_of_all, why_not
+from methods.exact_rewards import RewardName, rewards_of_all, why_not
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -72,6 +72,6 @@ class PosteriorPolicy(Policy):
             shares = (self.exact_logp(prompt) / temperature).softmax(0).cumsum(0)
             row = min(int((shares < point * shares[-1]).sum()), len(shares) - 1)  # inverse of the distribution function
             ids.append(tokens[row, : lengths[row]].tolist())
-        heads = encode_prompts(self.policy.tokenizer, prompts)
-        texts = decode_completions(self.policy.tokenizer, prompts, heads, ids)
-        return Samples(list(prompts), texts, heads, ids, [row[-1] == eos for row in ids])
+        prompt_ids = encode_prompts(self.policy.tokenizer, prompts)
+        texts = decode_completions(self.policy.tokenizer, prompts, prompt_ids, ids)
+        return Samples(list(prompts), texts, prompt_ids, ids, [row[-1] == eos for row in ids])

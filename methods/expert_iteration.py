@@ -36,8 +36,7 @@ class ExpertIteration(Method):
 
     def train(self, workbench: Workbench) -> Policy:
         """Run the rounds from π0; curve and log count rounds."""
-        from bench.models.training.callbacks import FiniteCallback, measured_steps
-        from bench.models.training.supervised import fine_tune
+        from bench.models.training.callbacks import measured_steps
 
         policy = workbench.policy(workbench.sft_model())
         sampler = policy if self.on_policy else workbench.policy(workbench.reference)
@@ -45,15 +44,14 @@ class ExpertIteration(Method):
         if 0 in measured:
             workbench.measure(policy, 0)
         for number in range(self.rounds):
-            arguments = workbench.training_arguments() | {
-                "seed": workbench.seed + number,
-                "num_train_epochs": self.epochs,
-                "per_device_train_batch_size": self.batch_size,
-                "learning_rate": self.learning_rate,
-            }
-            best = self.best_samples(workbench, sampler, number)
-            workbench.cost.tokens_trained += fine_tune(
-                policy.model, workbench.tokenizer, best, arguments, [FiniteCallback()]
+            workbench.fine_tune(
+                policy.model,
+                self.best_samples(workbench, sampler, number),
+                epochs=self.epochs,
+                batch_size=self.batch_size,
+                learning_rate=self.learning_rate,
+                seed=workbench.seed + number,
+                curve=False,
             )
             workbench.progress(number + 1, self.rounds)
             if number + 1 in measured:
@@ -67,9 +65,9 @@ class ExpertIteration(Method):
 
         order = workbench.prompts.shuffle(seed=workbench.seed)["prompt"]
         prompts = [order[(number * self.prompts + i) % len(order)] for i in range(self.prompts)]
-        drawn = sampler.sample([prompt for prompt in prompts for _ in range(self.n)], seed=workbench.seed + number)
-        workbench.cost.tokens_sampled += sum(map(len, drawn.completion_ids))
-        scores = np.reshape(workbench.reward_model(drawn.prompts, drawn.completions), (-1, self.n))
+        repeated = [prompt for prompt in prompts for _ in range(self.n)]
+        samples = workbench.sample(sampler, repeated, workbench.seed + number)
+        scores = np.reshape(workbench.reward_model(samples.prompts, samples.completions), (-1, self.n))
         workbench.log(number + 1, reward=float(scores.mean()), reward_of_winners=float(scores.max(1).mean()))
-        best = drawn.select((scores.argmax(1) + np.arange(self.prompts) * self.n).tolist())
+        best = samples.select((scores.argmax(1) + np.arange(self.prompts) * self.n).tolist())
         return Dataset.from_dict({"prompt": best.prompts, "completion": best.completions})

@@ -22,5 +22,6 @@ class IPO(DPO):
     )
 
     def loss(self) -> dict[str, Any]:
-        """(Δ − 1/(2β))², eq. 17, with Δ per token."""
+        """See `DPO.loss`."""
+        # (Δ − 1/(2β))², Azar et al. 2023, eq. 17, with Δ per token
         return {"loss_type": "ipo"}

@@ -33,15 +33,14 @@ class LIMA(Method):
 
     def train(self, workbench: Workbench) -> Policy:
         """Curate, then fine-tune from the base model."""
-        from bench.models.training.supervised import fine_tune
-
         model = workbench.base_model()
-        arguments = workbench.training_arguments() | {
-            "num_train_epochs": self.epochs,
-            "per_device_train_batch_size": self.batch_size,
-            "learning_rate": self.learning_rate,
-        }
-        fine_tune(model, workbench.tokenizer, self.curated(workbench), arguments, workbench.callbacks())
+        workbench.fine_tune(
+            model,
+            self.curated(workbench),
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+        )
         return workbench.policy(model)
 
     def curated(self, workbench: Workbench) -> Dataset:

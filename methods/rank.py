@@ -10,7 +10,7 @@ from bench import Field, Method, Policy, Range, SearchSpace, Workbench
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from methods.completions.trainer import Group
+    from methods.completion_groups.trainer import Group
 
 
 class Rank(Method):
@@ -33,7 +33,7 @@ class Rank(Method):
 
     def train(self, workbench: Workbench) -> Policy:
         """Train from π0 on the ratings."""
-        from methods.completions.trainer import train_on_groups
+        from methods.completion_groups.trainer import train_on_groups
 
         def loss(logprobs: Tensor, mask: Tensor, values: Tensor, groups: Tensor) -> Tensor:
             return rank_loss(logprobs, mask, values, groups, self.rank_weight)
@@ -44,7 +44,7 @@ class Rank(Method):
 
     def groups(self, workbench: Workbench) -> list[Group]:
         """The rated completions of each prompt, as they lie side by side, with their ratings."""
-        from methods.completions.trainer import encode_groups
+        from methods.completion_groups.trainer import encode_groups
 
         rows = workbench.ratings
         runs = [list(run) for _, run in groupby(range(len(rows)), key=list(rows["prompt"]).__getitem__)]
@@ -63,7 +63,7 @@ def rank_loss(logprobs: Tensor, mask: Tensor, ratings: Tensor, groups: Tensor, r
     the paper's own balance is that of 1 over a completion's length.
 
     Args:
-        logprobs, mask: (N, T), see `methods.completions.trainer.Loss`.
+        logprobs, mask: (N, T), see `methods.completion_groups.trainer.Loss`.
         ratings: (N) higher is better.
         groups: (N) which completions answer the same prompt.
     """

@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import model_validator
 
-from bench import Completion, Field, Method, Policy, Prompt, Range, SearchSpace, Workbench
+from bench import Field, Method, Policy, Prompt, Range, SearchSpace, Workbench
 
 if TYPE_CHECKING:
+    from datasets import Dataset
     from transformers import PreTrainedModel
 
 
@@ -55,63 +59,77 @@ class RLOO(Method):
         """Train from π0 against the reward model; training curves count updates, as `ppo`'s do."""
         trainer_class, config_class, own = self.trainer()
         model = workbench.sft_model()
-        sampled = 0
-
-        def reward(prompts: list[Prompt], completion_ids: list[list[int]], **_: Any) -> list[float]:
-            # from the tokens: TRL decodes completions alone, which loses their leading space, and hides <unk>
-            nonlocal sampled
-            sampled += sum(map(len, completion_ids))
-            return workbench.reward_model(prompts, decoded(workbench, prompts, completion_ids))
-
-        # from fewer prompts than a batch asks, TRL makes no batch at all and trains nothing
-        prompts, asked = workbench.prompts, self.rollouts // self.num_generations
-        origin = model.config._name_or_path
-        if self.beta:
-            # TRL loads its reference from where the model says that it came from, whatever the one in memory is
-            model.config._name_or_path = str(workbench.checkpoints / "reference")
-            workbench.reference.save_pretrained(model.config._name_or_path)
-        trainer = trainer_class(
-            model,
-            reward_funcs=reward,
-            args=config_class(
-                **workbench.training_arguments(),
-                **own,
-                max_steps=self.steps * self.epochs * self.minibatches,
-                per_device_train_batch_size=self.rollouts // self.minibatches,
-                steps_per_generation=self.minibatches,
-                num_iterations=self.epochs,
-                num_generations=self.num_generations,
-                max_completion_length=workbench.max_completion_tokens,
-                learning_rate=self.learning_rate,
-                max_grad_norm=self.max_grad_norm,
-                beta=self.beta,
-                epsilon=self.epsilon,
-                temperature=1.0,
-                top_k=0,
-                top_p=1.0,
-                disable_dropout=True,
-            ),
-            train_dataset=prompts.select([i % len(prompts) for i in range(max(len(prompts), asked))]),
-            processing_class=workbench.tokenizer,
-            callbacks=workbench.callbacks(),
-        )
-        model.config._name_or_path = origin
-        hooks = [count_positions_from_the_first_token(each) for each in (model, trainer.ref_model) if each is not None]
-        trainer.train()
-        for hook in hooks:
-            hook.remove()
-        workbench.cost.tokens_sampled += sampled
+        with remembered_as(model, workbench, reference=bool(self.beta)):
+            trainer = trainer_class(
+                model,
+                reward_funcs=partial(reward_of_tokens, workbench),
+                args=config_class(
+                    **workbench.training_arguments(),
+                    **own,
+                    max_steps=self.steps * self.epochs * self.minibatches,
+                    per_device_train_batch_size=self.rollouts // self.minibatches,
+                    steps_per_generation=self.minibatches,
+                    num_iterations=self.epochs,
+                    num_generations=self.num_generations,
+                    max_completion_length=workbench.max_completion_tokens,
+                    learning_rate=self.learning_rate,
+                    max_grad_norm=self.max_grad_norm,
+                    beta=self.beta,
+                    epsilon=self.epsilon,
+                    temperature=1.0,
+                    top_k=0,
+                    top_p=1.0,
+                    disable_dropout=True,
+                ),
+                train_dataset=enough_for_a_batch(workbench.prompts, self.rollouts // self.num_generations),
+                processing_class=workbench.tokenizer,
+                callbacks=workbench.callbacks(),
+            )
+        with ExitStack() as hooks:
+            for each in filter(None, (model, trainer.ref_model)):
+                hooks.callback(count_positions_from_the_first_token(each).remove)
+            trainer.train()
         # TRL counts a batch's tokens when it is sampled, not at each pass over it
         workbench.cost.tokens_trained += (self.epochs - 1) * int(trainer.state.num_input_tokens_seen)
         return workbench.policy(model)
 
 
-def decoded(workbench: Workbench, prompts: list[Prompt], completion_ids: list[list[int]]) -> list[Completion]:
-    """Sampled tokens as completions, so that ``prompt + completion`` is the whole text."""
+# -- what TRL's online trainers need to be set right in, one function each ---------------------------------------------
+
+
+def reward_of_tokens(
+    workbench: Workbench, prompts: list[Prompt], completion_ids: list[list[int]], **_: Any
+) -> list[float]:
+    """The reward model's scores of sampled tokens, which are charged here.
+
+    TRL decodes completions alone, which loses their leading space, and hides <unk>: ``prompt + completion`` would not
+    be the whole text.
+    """
     from bench.models.encoding import decode_completions, encode_prompts
 
-    tokenizer = workbench.tokenizer
-    return decode_completions(tokenizer, prompts, encode_prompts(tokenizer, prompts), completion_ids)
+    workbench.cost.tokens_sampled += sum(map(len, completion_ids))
+    prompt_ids = encode_prompts(workbench.tokenizer, prompts)
+    completions = decode_completions(workbench.tokenizer, prompts, prompt_ids, completion_ids)
+    return workbench.reward_model(prompts, completions)
+
+
+def enough_for_a_batch(prompts: Dataset, least: int) -> Dataset:
+    """`prompts`, repeated where there are fewer than `least`: TRL then makes no batch at all and trains nothing."""
+    return prompts.select([i % len(prompts) for i in range(max(len(prompts), least))])
+
+
+@contextmanager
+def remembered_as(model: PreTrainedModel, workbench: Workbench, reference: bool) -> Iterator[None]:
+    """While a trainer is made, `model` says that it came from π0, if a `reference` is wanted.
+
+    TRL loads its reference from where the model says that it came from, whatever the one in memory is.
+    """
+    origin = model.config._name_or_path
+    if reference:
+        model.config._name_or_path = str(workbench.checkpoints / "reference")
+        workbench.reference.save_pretrained(model.config._name_or_path)
+    yield
+    model.config._name_or_path = origin
 
 
 def count_positions_from_the_first_token(model: PreTrainedModel) -> Any:

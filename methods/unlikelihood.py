@@ -11,7 +11,7 @@ from bench import Field, Method, Policy, Range, SearchSpace, Workbench
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from methods.completions.trainer import Group
+    from methods.completion_groups.trainer import Group
 
 
 class Unlikelihood(Method):
@@ -38,7 +38,7 @@ class Unlikelihood(Method):
 
     def train(self, workbench: Workbench) -> Policy:
         """Train from π0 on the training pairs."""
-        from methods.completions.trainer import train_on_groups
+        from methods.completion_groups.trainer import train_on_groups
 
         def loss(logprobs: Tensor, mask: Tensor, values: Tensor, groups: Tensor) -> Tensor:
             return unlikelihood_loss(logprobs, mask, values > 0, self.alpha)
@@ -53,7 +53,7 @@ class Unlikelihood(Method):
         A negative's tokens that its positive has as well are passed over, as the paper's candidates leave out the token
         that is right: else what is made unlikely is mostly the grammar that good and bad share.
         """
-        from methods.completions.trainer import Group, encode_groups
+        from methods.completion_groups.trainer import Group, encode_groups
 
         pairs = workbench.preferences
         if self.negatives == "none":
@@ -78,10 +78,10 @@ def unlikelihood_loss(logprobs: Tensor, mask: Tensor, positive: Tensor, alpha: f
     token that stands there.
 
     Args:
-        logprobs, mask: (N, T), see `methods.completions.trainer.Loss`.
+        logprobs, mask: (N, T), see `methods.completion_groups.trainer.Loss`.
         positive: (N) true for a positive, false for a negative.
     """
-    from methods.completions.trainer import token_mean
+    from methods.completion_groups.trainer import token_mean
 
     likelihood = token_mean(logprobs, mask & positive[:, None])
     # 1 − π, kept away from 0 where π rounds to 1

@@ -166,6 +166,41 @@ class Workbench:
         self.cost.tokens_sampled += sum(map(len, drawn.completion_ids))
         return drawn
 
+    # -- supervised fine-tuning ------------------------------------------------------------------------------------
+
+    def fine_tune(
+        self,
+        model: PreTrainedModel,
+        rows: Dataset,
+        *,
+        epochs: float,
+        batch_size: int,
+        learning_rate: float,
+        seed: int | None = None,
+        curve: bool = True,
+    ) -> None:
+        """Maximise the likelihood of completions given their prompts, in place, by TRL's SFTTrainer.
+
+        Args:
+            rows: columns `prompt` and `completion`; others are ignored.
+            learning_rate: its peak (AdamW, linear decay).
+            seed: of the order of rows; the workbench's by default.
+            curve: measure the training curve and tell progress, as `callbacks` does.
+        """
+        from bench.models.training.callbacks import FiniteCallback
+        from bench.models.training.supervised import fine_tune
+
+        arguments = self.training_arguments() | {
+            "seed": self.seed if seed is None else seed,
+            "num_train_epochs": epochs,
+            "per_device_train_batch_size": batch_size,
+            "learning_rate": learning_rate,
+        }
+        callbacks = self.callbacks() if curve else [FiniteCallback()]
+        tokens = fine_tune(model, self.tokenizer, rows, arguments, callbacks)
+        if not curve:  # else the callback has counted them
+            self.cost.tokens_trained += tokens
+
     # -- training on a loss of one's own ---------------------------------------------------------------------------
 
     def logprobs(

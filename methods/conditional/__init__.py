@@ -44,16 +44,15 @@ class Conditional(Method):
         self, workbench: Workbench, reward: Callable[[Sequence[Prompt], Sequence[Completion]], Sequence[float]]
     ) -> Policy:
         """The same with any `reward`."""
-        from methods.completions.trainer import encode_groups, token_mean, train_on_groups
+        from methods.completion_groups.trainer import encode_groups, token_mean, train_on_groups
         from methods.conditional.control import Controlled, ControlledTrainer, quantile_of
 
         prompts = workbench.prompts["prompt"]
-        asked = [prompts[i % len(prompts)] for i in range(self.samples)]
-        drawn = workbench.policy(workbench.reference).sample(asked, workbench.seed)
-        workbench.cost.tokens_sampled += sum(map(len, drawn.completion_ids))
-        levels = quantile_of(reward(drawn.prompts, drawn.completions), self.quantiles)
+        repeated = [prompts[i % len(prompts)] for i in range(self.samples)]
+        samples = workbench.sample(workbench.policy(workbench.reference), repeated, workbench.seed)
+        levels = quantile_of(reward(samples.prompts, samples.completions), self.quantiles)
         groups = encode_groups(
-            workbench.tokenizer, asked, [[each] for each in drawn.completions], [[level] for level in levels]
+            workbench.tokenizer, repeated, [[each] for each in samples.completions], [[level] for level in levels]
         )
 
         def loss(logprobs: Tensor, mask: Tensor, values: Tensor, groups: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from bench.contracts.errors import BenchError
-from methods.completions.trainer import CompletionTrainer
+from methods.completion_groups.trainer import CompletionTrainer
 
 
 def quantile_of(scores: Sequence[float], quantiles: int) -> list[int]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from bench.contracts.plugin import Field
 from bench.contracts.task import Task
 from bench.workbench.method import Method
-from methods.enumeration import RewardName, rewards_of_all, why_not
+from methods.exact_rewards import RewardName, rewards_of_all, why_not
 
 if TYPE_CHECKING:
     from bench.workbench.policy import Policy

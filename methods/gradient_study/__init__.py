@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from bench import Field, Method, Policy, Prompt, Workbench
 from bench.contracts.task import Task
-from methods.enumeration import why_not
+from methods.exact_rewards import why_not
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -166,7 +166,7 @@ class GradientStudy(Method):
         tokens, mask = (each[rows].to(model.device) for each in (tree.tokens, tree.mask))
         ids = [row[kept.bool()].tolist() for row, kept in zip(tree.tokens[rows], tree.mask[rows], strict=True)]
         prompts = [prompt] * len(rows)
-        said = reward(prompts, decode_completions(tokenizer, prompts, [prompt_ids] * len(rows), ids))
+        text_scores = reward(prompts, decode_completions(tokenizer, prompts, [prompt_ids] * len(rows), ids))
 
         def estimate(rewards: Tensor) -> Tensor:
             return score_function_gradient(
@@ -174,7 +174,7 @@ class GradientStudy(Method):
             )
 
         plain, middle = estimate(scores[rows]), scores[rows].median()
-        yield "black_box_difference", float((estimate(torch.tensor(said)) - plain).norm() / plain.norm())
+        yield "black_box_difference", float((estimate(torch.tensor(text_scores)) - plain).norm() / plain.norm())
         yield "step_length_score_function", float(estimate((scores[rows] - middle).sign()).norm() / plain.norm())
         lengths = [
             next(self._relaxed(workbench, model, module, prompt, prompt_ids, "soft", 1, seed)).norm()

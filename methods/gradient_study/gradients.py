@@ -62,8 +62,8 @@ def score_function_gradient(
         scores: (batch), r.
         kind: the baseline b, see `methods.policy_gradient.advantages.baseline`.
     """
-    heads = torch.tensor([list(prompt_ids)], device=tokens.device).expand(len(tokens), -1)
-    rows = (torch.cat([heads, tokens], 1), tokens.new_full((len(tokens),), heads.shape[1]), tokens.shape[1])
+    prompts = torch.tensor([list(prompt_ids)], device=tokens.device).expand(len(tokens), -1)
+    rows = (torch.cat([prompts, tokens], 1), tokens.new_full((len(tokens),), prompts.shape[1]), tokens.shape[1])
     logprobs = pick(forward_completion(model, *rows)[0].log_softmax(-1), tokens)
     with torch.no_grad():
         others = pick(forward_completion(reference, *rows)[0].log_softmax(-1), tokens)

@@ -128,9 +128,9 @@ class Actor:
         return Rollouts(input_ids, starts, completion_ids, mask, logprobs, values, advantages, returns, kept_reference)
 
     def _next_prompts(self, number: int, size: int) -> tuple[list[Prompt], list[list[int]]]:
-        asked = size // self.args.samples_per_prompt
-        first = (number * self.processes + self.rank) * asked
-        rows = prompts_at(range(first, first + asked), len(self.prompts), self.args.seed)
+        count = size // self.args.samples_per_prompt
+        first = (number * self.processes + self.rank) * count
+        rows = prompts_at(range(first, first + count), len(self.prompts), self.args.seed)
         rows = [row for row in rows for _ in range(self.args.samples_per_prompt)]
         new = sorted({row for row in rows if row not in self._prompt_ids})
         encoded = encode_prompts(self.tokenizer, [self.prompts[row] for row in new])

@@ -29,6 +29,12 @@ Critic: TypeAlias = Literal["value_head", "separate"]
 
 LOGGED = 60  # points of the training log, at most
 
+OF_THE_METHOD = {"start", "steps", "rollouts", "reward", "dense_reward", "optimiser", "epochs", "minibatches"} | {
+    "critic",
+    "critic_start",
+}
+"""Settings that the trainer knows by another name or not at all. All others are those of `PolicyGradientConfig`."""
+
 
 class PolicyGradient(Method):
     """What `ppo` and its relatives have in common. Each ingredient is a setting of its own; the defaults are PPO's.
@@ -83,6 +89,9 @@ class PolicyGradient(Method):
     step_kl_weight: float = Field(0.0, ge=0, description="penalty per nat of KL(π_old ‖ π), token mean")
     step_kl_target: float | None = Field(None, gt=0, description="nats per token that its weight is adapted to")
     max_step_kl: float = Field(0.01, gt=0, description="δ of TRPO: most KL(π_old ‖ π) of an update, token mean")
+    cg_iterations: int = Field(10, ge=1, description="conjugate-gradient steps of TRPO and the natural gradient")
+    cg_damping: float = Field(0.1, ge=0, description="added to the Fisher matrix's diagonal, likewise")
+    fisher_share: float = Field(0.1, gt=0, le=1, description="of a batch's rows, that make the Fisher matrix")
     entropy_weight: float = Field(0.0, ge=0, description="bonus per nat of entropy, token mean")
     ptx_weight: float = Field(0.0, ge=0, description="weight of the language-model loss on pre-training texts (γ)")
     # critic
@@ -179,8 +188,9 @@ class PolicyGradient(Method):
 
         batches, updates = self.steps + self.critic_warmup, self.epochs * self.minibatches
         bounded = self.optimiser in ("natural_gradient", "trpo")
-        same_names = set(PolicyGradientConfig.__dataclass_fields__) & set(type(self).model_fields)
-        arguments = workbench.training_arguments() | {name: getattr(self, name) for name in same_names}
+        # a name that the trainer does not have is a TypeError here, never a default in silence
+        shared = PolicyGradient.model_fields.keys() - OF_THE_METHOD
+        arguments = workbench.training_arguments() | {name: getattr(self, name) for name in shared}
         return PolicyGradientConfig(
             **arguments
             | {

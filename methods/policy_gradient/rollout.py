@@ -24,10 +24,10 @@ def packed(prompt_ids: Tensor, prompt_mask: Tensor, completion_ids: Tensor) -> t
     Returns:
         input_ids (batch, prompt + tokens), and where in each row the completion starts (batch).
     """
-    whole = torch.cat([prompt_ids, completion_ids], 1)
+    input_ids = torch.cat([prompt_ids, completion_ids], 1)
     starts = prompt_mask.sum(1)
-    places = torch.arange(whole.shape[1], device=whole.device) + (prompt_mask.shape[1] - starts).unsqueeze(1)
-    return whole.gather(1, places.clamp(max=whole.shape[1] - 1)), starts
+    places = torch.arange(input_ids.shape[1], device=input_ids.device) + (prompt_mask.shape[1] - starts).unsqueeze(1)
+    return input_ids.gather(1, places.clamp(max=input_ids.shape[1] - 1)), starts
 
 
 @dataclass

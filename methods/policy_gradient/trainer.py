@@ -206,10 +206,10 @@ class PolicyGradientTrainer(Trainer):
         if inputs["critic_only"]:
             total = self._value_loss(model(*where, critic_only=True), inputs, mask)
         else:
-            said: Pass = model(*where)
-            total = self._policy_loss(said, inputs, mask)
-            if said.values is not None:
-                total = total + self._value_loss(said.values, inputs, mask)
+            output: Pass = model(*where)
+            total = self._policy_loss(output, inputs, mask)
+            if output.values is not None:
+                total = total + self._value_loss(output.values, inputs, mask)
         # several processes average their gradients, so each one's share counts as often as there are processes
         loss: Tensor = total * (self.accelerator.num_processes / num_items_in_batch)
         if "corpus" in inputs:
@@ -219,21 +219,21 @@ class PolicyGradientTrainer(Trainer):
             loss = loss + self.args.ptx_weight * nll * (self.accelerator.num_processes / tokens)
         return loss
 
-    def _policy_loss(self, said: Pass, inputs: dict[str, Any], mask: Tensor) -> Tensor:
+    def _policy_loss(self, output: Pass, inputs: dict[str, Any], mask: Tensor) -> Tensor:
         """Everything that moves the policy, summed over the micro-batch's tokens."""
         args, old = self.args, inputs["logprobs"]
-        logprobs = torch.where(mask, said.logprobs, old)
+        logprobs = torch.where(mask, output.logprobs, old)
         surrogate = policy_loss(logprobs, old, inputs["advantages"], args.clip_range, args.importance_sampling)
         total = (surrogate * mask).sum()
         figures = {"policy_loss": total}
         update = step_kl(logprobs, old)
         if self.actor.adapted.step_kl_weight:
             total = total + self.actor.adapted.step_kl_weight * update.sum()
-        entropies = entropy(said.distribution if args.entropy_weight else said.distribution.detach()) * mask
+        entropies = entropy(output.distribution if args.entropy_weight else output.distribution.detach()) * mask
         if args.entropy_weight:
             total = total - args.entropy_weight * entropies.sum()
         if args.kl_weight and args.kl_in == "loss":
-            figures["reference_kl"] = self._reference_kl(said.distribution, logprobs, inputs, mask)
+            figures["reference_kl"] = self._reference_kl(output.distribution, logprobs, inputs, mask)
             total = total + self.actor.adapted.kl_weight * figures["reference_kl"]
         with torch.no_grad():
             ratio = (logprobs - old).exp()
@@ -273,22 +273,22 @@ class PolicyGradientTrainer(Trainer):
             return (logits / self.args.temperature).log_softmax(-1)
 
         with torch.no_grad():
-            old = [distribution(batch) for batch in batches]
+            old_distributions = [distribution(batch) for batch in batches]
 
-        def look() -> tuple[float, float]:
+        def surrogate_and_kl() -> tuple[float, float]:
             sums = torch.zeros(2, device=tokens.device)
             with torch.no_grad():
-                for batch, before in zip(batches, old, strict=True):
-                    now, mask = distribution(batch), batch["mask"]
-                    taken = pick(now, batch["completion_ids"])
+                for batch, old in zip(batches, old_distributions, strict=True):
+                    new, mask = distribution(batch), batch["mask"]
+                    logprobs = pick(new, batch["completion_ids"])
                     surrogate = policy_loss(
-                        torch.where(mask.bool(), taken, 0.0), batch["logprobs"], batch["advantages"]
+                        torch.where(mask.bool(), logprobs, 0.0), batch["logprobs"], batch["advantages"]
                     )
-                    sums += torch.stack([(surrogate * mask).sum(), (distribution_kl(before, now) * mask).sum()])
+                    sums += torch.stack([(surrogate * mask).sum(), (distribution_kl(old, new) * mask).sum()])
             loss, kl = (self._sum(sums) / tokens).tolist()
             return loss, kl
 
-        few = [_first_rows(batch, self.args.fisher_share) for batch in batches]
+        fisher_batches = [_first_rows(batch, self.args.fisher_share) for batch in batches]
         slopes: list[Tensor] = []  # ∇KL with its graph, made once for all products
 
         def fisher(vector: Tensor) -> Tensor:
@@ -297,8 +297,8 @@ class PolicyGradientTrainer(Trainer):
             # fused attention has no second derivative
             with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
                 if not slopes:
-                    count = self._sum(torch.stack([batch["mask"].sum() for batch in few]).sum())
-                    for batch in few:
+                    count = self._sum(torch.stack([batch["mask"].sum() for batch in fisher_batches]).sum())
+                    for batch in fisher_batches:
                         now = distribution(batch)
                         kl = (distribution_kl(now.detach(), now) * batch["mask"]).sum() / count
                         slopes.append(flat(torch.autograd.grad(kl, parameters, create_graph=True)))
@@ -306,7 +306,7 @@ class PolicyGradientTrainer(Trainer):
                     product += flat(torch.autograd.grad(slope @ vector, parameters, retain_graph=True))
             return self._sum(product)
 
-        return Region(fisher, look)
+        return Region(fisher, surrogate_and_kl)
 
     # -- optimiser and logs ------------------------------------------------------------------------------------------
 
@@ -319,12 +319,12 @@ class PolicyGradientTrainer(Trainer):
         others: list[dict[str, Any]] = [] if critic is None else [{"params": list(critic.parameters()), "lr": rate}]
         if args.update == "gradient":
             optimizer: torch.optim.Optimizer = super().create_optimizer(model)
-            mine = {id(parameter) for group in others for parameter in group["params"]}
+            own = {id(parameter) for group in others for parameter in group["params"]}
             for group in list(optimizer.param_groups):
-                theirs = [p for p in group["params"] if id(p) in mine]
-                group["params"] = [p for p in group["params"] if id(p) not in mine]
-                if theirs:
-                    optimizer.add_param_group({**group, "params": theirs, "lr": rate})
+                separate = [p for p in group["params"] if id(p) in own]
+                group["params"] = [p for p in group["params"] if id(p) not in own]
+                if separate:
+                    optimizer.add_param_group({**group, "params": separate, "lr": rate})
         else:
             bound = args.max_step_kl if args.update == "trpo" else None
             policy = [p for p in self.model.policy.parameters() if p.requires_grad]

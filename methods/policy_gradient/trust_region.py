@@ -19,11 +19,11 @@ class Region(NamedTuple):
     """What the optimiser may ask about the batch whose gradient it is given.
 
     fisher: the product of the Fisher matrix of the policy with a flat vector.
-    look: (surrogate loss, mean KL(π_old ‖ π) in nats per token) at the parameters as they are.
+    surrogate_and_kl: (surrogate loss, mean KL(π_old ‖ π) in nats per token) at the parameters as they are.
     """
 
     fisher: Callable[[Tensor], Tensor]
-    look: Callable[[], tuple[float, float]]
+    surrogate_and_kl: Callable[[], tuple[float, float]]
 
 
 class Step(NamedTuple):
@@ -103,15 +103,15 @@ class TrustRegion(torch.optim.AdamW):
         start = flat(self.policy)
         if self.max_kl is None:
             self._set(start - self.param_groups[0]["lr"] * direction)
-            return Step(1.0, region.look()[1])
+            return Step(1.0, region.surrogate_and_kl()[1])
         curvature = direction @ region.fisher(direction) + self.damping * direction @ direction
         full = (2 * self.max_kl / curvature).sqrt() * direction
-        before, _ = region.look()
+        old_loss, _ = region.surrogate_and_kl()
         for halvings in range(BACKTRACKS):
             share = SHRINK**halvings
             self._set(start - share * full)
-            loss, kl = region.look()
-            if loss < before and kl <= self.max_kl:
+            loss, kl = region.surrogate_and_kl()
+            if loss < old_loss and kl <= self.max_kl:
                 return Step(share, kl)
         self._set(start)
         return Step(0.0, 0.0)

@@ -104,6 +104,5 @@ class RewardGradient(Method):
             return workbench.demonstrations.select_columns(["prompt", "completion"])
         prompts = workbench.prompts.shuffle(seed=workbench.seed)
         prompts = prompts.select(range(min(len(prompts), self.steps * self.batch_size)))
-        samples = workbench.policy(workbench.reference).sample(prompts["prompt"], workbench.seed)
-        workbench.cost.tokens_sampled += sum(map(len, samples.completion_ids))
+        samples = workbench.sample(workbench.policy(workbench.reference), prompts["prompt"], workbench.seed)
         return Dataset.from_dict({"prompt": samples.prompts, "completion": samples.completions})

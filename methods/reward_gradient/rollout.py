@@ -41,10 +41,11 @@ def check_shared_vocabulary(policy: Any, reward_module: Any) -> None:
         raise BenchError(
             f"reward_gradient needs a causal reward model with a `score` head, not {type(reward_module).__name__}"
         )
-    mine, theirs = (m.get_input_embeddings().weight.shape[0] for m in (policy, reward_module))
-    if mine != theirs:
+    policy_tokens, reward_tokens = (m.get_input_embeddings().weight.shape[0] for m in (policy, reward_module))
+    if policy_tokens != reward_tokens:
         raise BenchError(
-            f"reward_gradient needs one vocabulary: the policy has {mine} tokens, the reward model {theirs}"
+            f"reward_gradient needs one vocabulary: the policy has {policy_tokens} tokens, "
+            f"the reward model {reward_tokens}"
         )
 
 

@@ -7,7 +7,7 @@ import torch
 from datasets import Dataset
 from scipy.stats import spearmanr
 
-from methods.completions.trainer import collate
+from methods.completion_groups.trainer import collate
 from methods.ordinal import Ordinal
 from methods.ordinal.coral import CORAL, LEVELS, ordinal_loss, starting_thresholds
 from methods.rank import Rank, rank_loss

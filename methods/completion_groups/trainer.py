@@ -75,16 +75,16 @@ def collate(groups: Sequence[Group], pad: int) -> dict[str, Tensor]:
     """
     pairs = [pair for group in groups for pair in group.completions]
     passed_over = [each for group in groups for each in group.passed_over or [set()] * len(group.completions)]
-    ids, attention = pad_right([[*head, *tail] for head, tail in pairs], pad)
+    input_ids, attention = pad_right([[*prompt_ids, *completion_ids] for prompt_ids, completion_ids in pairs], pad)
     counts = [
-        [0] * len(head) + [token not in passed for token in tail]
-        for (head, tail), passed in zip(pairs, passed_over, strict=True)
+        [0] * len(prompt_ids) + [token not in passed for token in completion_ids]
+        for (prompt_ids, completion_ids), passed in zip(pairs, passed_over, strict=True)
     ]
-    completion, _ = pad_right(counts, 0)
+    completion_mask, _ = pad_right(counts, 0)
     return {
-        "input_ids": ids,
+        "input_ids": input_ids,
         "attention_mask": attention,
-        "completion_mask": completion,
+        "completion_mask": completion_mask,
         "values": torch.tensor([value for group in groups for value in group.values]),
         "groups": torch.tensor([number for number, group in enumerate(groups) for _ in group.completions]),
     }
