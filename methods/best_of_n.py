@@ -59,7 +59,7 @@ class BestOfNPolicy(Policy):
 
     def exact_logp(self, prompt: Prompt) -> Tensor | None:
         """See `Policy.exact_logp`; None for a reward model without a `score` head to read at every token."""
-        from bench.models.enumeration import best_of_n
+        from bench.models.closed_forms import best_of_n
 
         if not hasattr(self.reward.modules[0], "score"):
             return None

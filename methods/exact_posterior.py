@@ -52,7 +52,7 @@ class PosteriorPolicy(Policy):
 
     def exact_logp(self, prompt: Prompt) -> Tensor:
         """log π*, see `Policy.exact_logp`; computed once per prompt."""
-        from bench.models.enumeration import optimal_policy
+        from bench.models.closed_forms import optimal_policy
 
         if (key := repr(prompt)) not in self._known:
             self._known[key] = optimal_policy(self.policy.exact_logp(prompt), self.rewards(prompt), self.beta)

@@ -16,7 +16,8 @@ from transformers import (
 
 from bench.contracts.stage_settings import TinyModel
 from bench.contracts.task import Task
-from bench.models.loading import tiny_model, word_tokenizer
+from bench.models.tiny import tiny_model
+from bench.models.tokenizers import word_tokenizer
 
 WORDS = ["good", "bad", "film", "plot", "a", "the", "not"]
 

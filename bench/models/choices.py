@@ -62,18 +62,18 @@ def encode_questions(
     Raises:
         ValueError: a choice adds no token to its query.
     """
-    heads = _encode_each(tokenizer, {probe.query for probe in probes})
-    wholes = _encode_each(tokenizer, {probe.query + choice for probe in probes for choice in probe.choices})
+    query_ids = _encode_each(tokenizer, {probe.query for probe in probes})
+    full_ids = _encode_each(tokenizer, {probe.query + choice for probe in probes for choice in probe.choices})
     fits = [
         probe
         for probe in probes
-        if context_length is None or all(len(wholes[probe.query + each]) <= context_length for each in probe.choices)
+        if context_length is None or all(len(full_ids[probe.query + each]) <= context_length for each in probe.choices)
     ]
     places: dict[tuple[int, ...], int] = {}
     rows = []
     for question, probe in enumerate(fits):
         for i, choice in enumerate(probe.choices):
-            context, tokens = _split(heads[probe.query], wholes[probe.query + choice])
+            context, tokens = _split(query_ids[probe.query], full_ids[probe.query + choice])
             posterior = probe.posterior[i] if probe.posterior else float("nan")
             rows.append((question, i, places.setdefault(context, len(places)), tokens, posterior, i == probe.answer))
     names = ["question", "choice", "context", "tokens", "posterior", "correct"]
@@ -98,11 +98,11 @@ def choice_probabilities(model: PreTrainedModel, questions: Questions, batch_siz
         logp[rows] = values
     rest = np.flatnonzero(mixed[context])
     pairs = {(int(context[i]), tuple(tokens[i])): 0.0 for i in rest}
-    asked = list(pairs)
-    heads, tails = [questions.contexts[place] for place, _ in asked], [list(ids) for _, ids in asked]
-    for batch in completion_logits(model, heads, tails, batch_size):
+    distinct = list(pairs)
+    context_ids, choice_ids = [questions.contexts[place] for place, _ in distinct], [list(ids) for _, ids in distinct]
+    for batch in completion_logits(model, context_ids, choice_ids, batch_size):
         sums = token_logprobs(batch.logits, batch.tokens).double().masked_fill(~batch.mask, 0.0).sum(1)
-        pairs.update(zip([asked[row] for row in batch.rows], sums.tolist(), strict=True))
+        pairs.update(zip([distinct[row] for row in batch.rows], sums.tolist(), strict=True))
     logp[rest] = [pairs[int(context[i]), tuple(tokens[i])] for i in rest]
 
     starts = np.flatnonzero(np.diff(question, prepend=-1))
@@ -137,9 +137,9 @@ def _encode_each(tokenizer: PreTrainedTokenizerBase, texts: set[str]) -> dict[st
     return {t: tuple(ids[:-1] if ids[-1] == eos else ids) for t, ids in zip(ordered, encoded, strict=True)}
 
 
-def _split(head: tuple[int, ...], whole: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _split(query_ids: tuple[int, ...], full_ids: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The choice starts where the tokens of query and whole diverge, as in `bench.models.encoding`."""
-    start = next((i for i, (a, b) in enumerate(zip(head, whole, strict=False)) if a != b), len(head))
-    if start >= len(whole):
+    start = next((i for i, (a, b) in enumerate(zip(query_ids, full_ids, strict=False)) if a != b), len(query_ids))
+    if start >= len(full_ids):
         raise ValueError("a choice adds no token to its query")
-    return whole[:start], whole[start:]
+    return full_ids[:start], full_ids[start:]

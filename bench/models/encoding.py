@@ -45,23 +45,24 @@ def encode_pairs(
 ) -> list[tuple[list[int], list[int]]]:
     """Token ids of prompts and completions; each completion ends in exactly one EOS.
 
-    A completion starts where the tokens of the prompt alone and of the whole diverge, as in TRL.
+    A completion starts where the tokens of the prompt alone and of prompt and completion diverge, as in TRL.
     """
-    rows = zip(encode_prompts(tokenizer, prompts), _tokens(tokenizer, _joined(prompts, completions)), strict=True)
-    return [_split(prompt_ids, whole, tokenizer.eos_token_id) for prompt_ids, whole in rows]
+    sequences = _tokens(tokenizer, _joined(prompts, completions))
+    rows = zip(encode_prompts(tokenizer, prompts), sequences, strict=True)
+    return [_split(prompt_ids, input_ids, tokenizer.eos_token_id) for prompt_ids, input_ids in rows]
 
 
-def encode_wholes(
+def encode_sequences(
     tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt], completions: Sequence[Completion]
 ) -> list[list[int]]:
     """The pairs of `encode_pairs`, each as one row: quicker, as most prompts need no tokens of their own."""
     eos = tokenizer.eos_token_id
-    rows = _tokens(tokenizer, _joined(prompts, completions))
-    ended = [number for number, row in enumerate(rows) if eos in row]  # whether in the prompt or behind it
-    for number, prompt_ids in zip(ended, encode_prompts(tokenizer, [prompts[n] for n in ended]), strict=True):
-        head, tail = _split(prompt_ids, rows[number], eos)
-        rows[number] = [*head, *tail[:-1]]
-    return [[*row, eos] for row in rows]
+    sequences = _tokens(tokenizer, _joined(prompts, completions))
+    ended = [row for row, input_ids in enumerate(sequences) if eos in input_ids]  # in the prompt or behind it
+    for row, alone in zip(ended, encode_prompts(tokenizer, [prompts[row] for row in ended]), strict=True):
+        prompt_ids, completion_ids = _split(alone, sequences[row], eos)
+        sequences[row] = [*prompt_ids, *completion_ids[:-1]]
+    return [[*input_ids, eos] for input_ids in sequences]
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, completion: Completion) -> tuple[list[int], list[int]]:
@@ -92,14 +93,14 @@ def _joined(prompts: Sequence[Prompt], completions: Sequence[Completion]) -> lis
     ]
 
 
-def _split(prompt_ids: list[int], whole: list[int], eos: int) -> tuple[list[int], list[int]]:
+def _split(prompt_ids: list[int], input_ids: list[int], eos: int) -> tuple[list[int], list[int]]:
     start = 0
-    while start < min(len(prompt_ids), len(whole)) and prompt_ids[start] == whole[start]:
+    while start < min(len(prompt_ids), len(input_ids)) and prompt_ids[start] == input_ids[start]:
         start += 1
-    completion_ids = whole[start:]
+    completion_ids = input_ids[start:]
     if eos in completion_ids:
         completion_ids = completion_ids[: completion_ids.index(eos)]
-    return whole[:start], [*completion_ids, eos]
+    return input_ids[:start], [*completion_ids, eos]
 
 
 def decode_completions(
@@ -110,17 +111,17 @@ def decode_completions(
 ) -> list[Completion]:
     """Completions as text such that, in standard format, ``prompt + completion`` is the whole text.
 
-    Decoding a completion alone loses its leading space with many tokenizers, so the whole is decoded and the
-    decoded prompt cut off.
+    Decoding a completion alone loses its leading space with many tokenizers, so prompt and completion are decoded
+    together and the decoded prompt cut off.
     """
     eos = tokenizer.eos_token_id
-    bodies = [[*ids][:-1] if len(ids) and ids[-1] == eos else [*ids] for ids in completion_ids]
+    without_eos = [[*ids][:-1] if len(ids) and ids[-1] == eos else [*ids] for ids in completion_ids]
     # special tokens stay in the text: a policy that emits <unk> must not look as if it had emitted nothing
-    heads = tokenizer.batch_decode([[*ids] for ids in prompt_ids])
-    wholes = tokenizer.batch_decode([[*p, *c] for p, c in zip(prompt_ids, bodies, strict=True)])
+    prompt_texts = tokenizer.batch_decode([[*ids] for ids in prompt_ids])
+    full_texts = tokenizer.batch_decode([[*p, *c] for p, c in zip(prompt_ids, without_eos, strict=True)])
     texts = [
-        whole[len(head) :] if whole.startswith(head) else tokenizer.decode(body)
-        for head, whole, body in zip(heads, wholes, bodies, strict=True)
+        full[len(prompt) :] if full.startswith(prompt) else tokenizer.decode(ids)
+        for prompt, full, ids in zip(prompt_texts, full_texts, without_eos, strict=True)
     ]
     return [completion_like(prompt, text) for prompt, text in zip(prompts, texts, strict=True)]
 
@@ -129,8 +130,8 @@ def windows(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], context: i
     """Token ids of each text and its EOS, cut into windows of at most `context` tokens."""
     rows = []
     for ids in tokenizer(list(texts))["input_ids"]:
-        whole = [*ids, tokenizer.eos_token_id]
-        rows += [whole[start : start + context] for start in range(0, len(whole), context)]
+        text_ids = [*ids, tokenizer.eos_token_id]
+        rows += [text_ids[start : start + context] for start in range(0, len(text_ids), context)]
     return [row for row in rows if len(row) > 1]
 
 
@@ -148,7 +149,9 @@ def within_context(
     if answers:
         lengths = [
             max(each)
-            for each in zip(*(map(len, encode_wholes(tokenizer, prompts, rows[name])) for name in answers), strict=True)
+            for each in zip(
+                *(map(len, encode_sequences(tokenizer, prompts, rows[name])) for name in answers), strict=True
+            )
         ]
     else:
         lengths = [len(ids) + new_tokens for ids in encode_prompts(tokenizer, prompts)]

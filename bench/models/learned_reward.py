@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from bench.contracts.errors import BenchError
 from bench.contracts.task import Completion, Prompt
-from bench.models.encoding import encode_prompt, encode_wholes
+from bench.models.encoding import encode_prompt, encode_sequences
 from bench.models.enumeration import all_scores
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from bench.models.loading import Ensemble
+    from bench.models.ensemble import Ensemble
 
 
 class RewardModel:
@@ -91,7 +91,7 @@ def text_scores(
 
     from bench.models.padding import pad_right
 
-    rows = encode_wholes(tokenizer, prompts, completions)
+    rows = encode_sequences(tokenizer, prompts, completions)
     pad = module.config.pad_token_id
     scores: list[float] = []
     with torch.no_grad():

@@ -49,11 +49,11 @@ def completion_logits(
     if any(len(prompt) == 0 for prompt in prompt_ids):
         raise ValueError("an empty prompt: nothing predicts the completion's first token")
     model.eval()
-    wholes = [[*p, *c] for p, c in zip(prompt_ids, completion_ids, strict=True)]
-    order = sorted(range(len(wholes)), key=lambda row: len(wholes[row]))  # little padding
+    sequences = [[*p, *c] for p, c in zip(prompt_ids, completion_ids, strict=True)]
+    order = sorted(range(len(sequences)), key=lambda row: len(sequences[row]))  # little padding
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
-        ids, attention = pad_right([wholes[row] for row in rows], 0)
+        ids, attention = pad_right([sequences[row] for row in rows], 0)
         tokens, mask = pad_right([completion_ids[row] for row in rows], 0)
         # the token at position t is predicted at t − 1; behind the end, where any index will do, rows are
         # masked
@@ -90,8 +90,8 @@ def completion_logprobs(
     if not all(map(len, prompt_ids)):
         raise ValueError("an empty prompt: nothing predicts the completion's first token")
     rows = list(zip(prompt_ids, completion_ids, strict=True))
-    ids, attention = pad_right([[*head, *tail] for head, tail in rows], 0)
-    counts, _ = pad_right([[0] * len(head) + [1] * len(tail) for head, tail in rows], 0)
+    ids, attention = pad_right([[*prompt, *completion] for prompt, completion in rows], 0)
+    counts, _ = pad_right([[0] * len(prompt) + [1] * len(completion) for prompt, completion in rows], 0)
     ids, mask = ids.to(model.device), counts[:, 1:].bool().to(model.device)
     logits = model(input_ids=ids, attention_mask=attention.to(model.device), use_cache=False).logits.float()
     logprobs = -F.cross_entropy(logits[:, :-1].transpose(1, 2), ids[:, 1:], reduction="none")

@@ -11,8 +11,9 @@ from transformers import Trainer, TrainingArguments
 
 from bench.contracts.stage_settings import TinyModel
 from bench.models.encoding import windows
-from bench.models.loading import bpe_tokenizer, load_tokenizer, tiny_model, word_tokenizer
 from bench.models.padding import pad_right
+from bench.models.tiny import tiny_model
+from bench.models.tokenizers import bpe_tokenizer, load_tokenizer, word_tokenizer
 from bench.models.training.callbacks import FiniteCallback, ProgressCallback, training_arguments
 from bench.stages.artifact import POINTER
 from bench.stages.job import Job

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from bench.contracts.task import Task
-from bench.models.enumeration import entropy, kl, rows_of
+from bench.models.closed_forms import entropy, kl
+from bench.models.enumeration import rows_of
 from bench.workbench.policy import ModelPolicy, Policy, Samples
 
 PROMPTS = 4  # held-out prompts that exact measures sum over: a quarter of a second each

@@ -13,8 +13,10 @@ import torch
 
 from bench.catalogue import plugins
 from bench.contracts.task import Task
+from bench.models.ensemble import Ensemble, load_reward_model
 from bench.models.learned_reward import RewardModel
-from bench.models.loading import Ensemble, load_model, load_reward_model, load_tokenizer
+from bench.models.loading import load_model
+from bench.models.tokenizers import load_tokenizer
 from bench.stages.artifact import POINTER
 from bench.workbench.method import Method
 

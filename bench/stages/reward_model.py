@@ -15,8 +15,9 @@ from bench.contracts.errors import BenchError
 from bench.contracts.stage_settings import RewardModelStage
 from bench.contracts.task import Completion, Prompt
 from bench.measures.reward_accuracy import pair_accuracy, pair_ece, pair_nll, rank_correlation
+from bench.models.ensemble import Ensemble
 from bench.models.learned_reward import RewardModel, text_scores
-from bench.models.loading import Ensemble, load_classifier, new_classifier
+from bench.models.loading import load_classifier, new_classifier
 from bench.models.training.callbacks import MethodCallback, training_arguments
 from bench.models.training.reward_fitting import MIDDLE, fit_ratings, fit_reward_model, language_head
 from bench.stages.job import Job, seed_everything

@@ -41,11 +41,11 @@ def annotate(
         missing = count - len(columns["prompt"])
         if missing <= 0:
             break
-        asked = [prompts[(drawn + i) % len(prompts)] for i in range(missing)]
+        batch = [prompts[(drawn + i) % len(prompts)] for i in range(missing)]
         drawn += missing
-        samples = policy.sample([prompt for prompt in asked for _ in range(2)], seed + 1000 * attempt)
+        samples = policy.sample([prompt for prompt in batch for _ in range(2)], seed + 1000 * attempt)
         tokens += sum(map(len, samples.completion_ids))
-        rows = zip(asked, samples.completions[0::2], samples.completions[1::2], strict=True)
+        rows = zip(batch, samples.completions[0::2], samples.completions[1::2], strict=True)
         differing = [row for row in rows if row[1] != row[2]]
         if not differing:
             continue

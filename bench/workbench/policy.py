@@ -35,8 +35,8 @@ class Samples:
 
     def extend(self, other: Samples) -> None:
         """Append the rows of `other`."""
-        for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True):
-            mine.extend(theirs)
+        for column, more in zip(vars(self).values(), vars(other).values(), strict=True):
+            column.extend(more)
 
     def select(self, rows: Sequence[int]) -> Samples:
         """The given rows, in that order."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
-    from bench.models.loading import Ensemble
+    from bench.models.ensemble import Ensemble
     from bench.models.training.own_loss import Rows
 
 
@@ -216,8 +216,8 @@ class Workbench:
         """
         from bench.models.encoding import encode_pairs
 
-        heads, tails = zip(*encode_pairs(self.tokenizer, prompts, completions), strict=True)
-        return self._logprobs(model, heads, tails)
+        prompt_ids, completion_ids = zip(*encode_pairs(self.tokenizer, prompts, completions), strict=True)
+        return self._logprobs(model, prompt_ids, completion_ids)
 
     def sample_logprobs(self, model: PreTrainedModel, samples: Samples) -> tuple[Tensor, Tensor]:
         """As `logprobs`, of the very tokens that were sampled."""

@@ -10,8 +10,9 @@ from torch import Tensor
 from transformers import Trainer
 
 from bench.contracts.task import Prompt
+from bench.models.closed_forms import kl, optimal_policy
 from bench.models.encoding import encode_prompt
-from bench.models.enumeration import kl, log_probabilities, optimal_policy
+from bench.models.enumeration import log_probabilities
 from bench.workbench.policy import ModelPolicy
 
 

@@ -13,7 +13,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from bench.models.enumeration import log_probabilities, objective
+from bench.models.closed_forms import regularised_objective
+from bench.models.enumeration import log_probabilities
 from methods.policy_gradient.actor_critic import forward_completion, pick
 from methods.policy_gradient.advantages import baseline, gae
 from methods.policy_gradient.losses import policy_loss
@@ -39,7 +40,7 @@ def exact_gradient(
         rewards, logp_reference: r and log π0 of all completions, in the order of `enumeration.all_completions`.
     """
     logp = log_probabilities(model, prompt_ids, max_new_tokens)
-    return flat_gradient(objective(logp, logp_reference, rewards, beta), model)
+    return flat_gradient(regularised_objective(logp, logp_reference, rewards, beta), model)
 
 
 def score_function_gradient(

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
 
-from bench.models.encoding import encode_wholes
+from bench.models.encoding import encode_sequences
 from bench.models.padding import pad_right
 from bench.models.training.callbacks import FiniteCallback
 
@@ -70,7 +70,7 @@ def train_on_ratings(
         arguments: of `TrainingArguments`.
     """
     scores = torch.tensor(list(ratings["score"]))
-    texts = encode_wholes(tokenizer, list(ratings["prompt"]), list(ratings["completion"]))
+    texts = encode_sequences(tokenizer, list(ratings["prompt"]), list(ratings["completion"]))
     rows = list(zip(texts, scores.tolist(), strict=True))
 
     def collate(batch: list[tuple[list[int], int]]) -> dict[str, Tensor]:

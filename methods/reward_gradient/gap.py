@@ -12,7 +12,7 @@ from bench.models.encoding import decode_completions, encode_prompts
 from bench.models.learned_reward import RewardModel
 from bench.models.training.callbacks import measured_steps
 from bench.workbench.policy import Policy
-from methods.reward_gradient import objective
+from methods.reward_gradient import relaxed_objective
 from methods.reward_gradient.trainer import RewardGradientTrainer
 
 ROWS = 128
@@ -66,7 +66,9 @@ class RelaxationGap(TrainerCallback):
         for start in range(0, len(self.rows), size):
             batch = {k: v.to(trainer.args.device) for k, v in trainer.collate(self.rows[start : start + size]).items()}
             rollout = trainer.roll_out(model, batch)
-            rewards = objective.reward(trainer.reward_module, batch["input_ids"], batch["attention_mask"], rollout)
+            rewards = relaxed_objective.reward(
+                trainer.reward_module, batch["input_ids"], batch["attention_mask"], rollout
+            )
             relaxed += rewards.tolist()
             tokens += rollout.vectors.argmax(-1).tolist()
         samples = self.policy(model).sample(prompts, self.seed)

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, Trai
 
 from bench.models.encoding import encode_pairs, encode_prompts
 from bench.models.padding import pad_left, pad_right
-from methods.reward_gradient import objective
+from methods.reward_gradient import relaxed_objective
 from methods.reward_gradient.relaxation import Anneal, Estimator, annealed, relax
 from methods.reward_gradient.rollout import Rollout, check_shared_vocabulary, force, write
 
@@ -20,7 +20,7 @@ from methods.reward_gradient.rollout import Rollout, check_shared_vocabulary, fo
 class RewardGradientTrainer(Trainer):
     """Maximises E[Σ_t w_t r(x_≤t)] − β KL(π ‖ π0) along relaxed completions x, by differentiating through them.
 
-    `methods.reward_gradient.objective` says what carries a gradient. The relaxed reward, the KL and the temperature
+    `relaxed_objective` says what carries a gradient. The relaxed reward, the KL and the temperature
     are logged beside `loss`; the gradients are biased for the policy's true reward, which is the point of comparing
     this method with others.
 
@@ -117,10 +117,10 @@ class RewardGradientTrainer(Trainer):
         prompts = inputs["input_ids"], inputs["attention_mask"]
         self.noise.manual_seed(self.args.seed * 1_000_003 + self.completions)
         rollout = self.roll_out(model, inputs)
-        gain = objective.reward(self.reward_module, *prompts, rollout).mean()
+        gain = relaxed_objective.reward(self.reward_module, *prompts, rollout).mean()
         self._logged.setdefault("reward", []).append(gain.detach())
         if self.kl_weight:
-            kl = objective.kl_to(self.ref_model, *prompts, rollout).mean()
+            kl = relaxed_objective.kl_to(self.ref_model, *prompts, rollout).mean()
             gain = gain - self.kl_weight * kl
             self._logged.setdefault("kl", []).append(kl.detach())
         if not gain.requires_grad:

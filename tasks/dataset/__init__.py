@@ -283,7 +283,7 @@ def _whole(prompt: Prompt, completion: Completion) -> str:
         return f"{prompt}{completion}"
     from jinja2 import Template
 
-    from bench.models.loading import EOS
+    from bench.models.tokenizers import EOS
 
     text: str = Template(PLAIN_CHAT_TEMPLATE).render(messages=prompt + completion, eos_token=EOS)
     return text.removesuffix(EOS)

@@ -9,7 +9,8 @@ from datasets import Dataset
 from transformers import GPT2ForSequenceClassification
 
 from bench.contracts.stage_settings import TinyModel
-from bench.models.loading import tiny_model, word_tokenizer
+from bench.models.tiny import tiny_model
+from bench.models.tokenizers import word_tokenizer
 from bench.workbench.workbench import Workbench
 from tasks.strings import Strings
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from datasets import Dataset
 
-from bench.models.enumeration import kl, optimal_policy
-from bench.models.loading import word_tokenizer
+from bench.models.closed_forms import kl, optimal_policy
+from bench.models.tokenizers import word_tokenizer
 from bench.workbench.policy import ModelPolicy
 from bench.workbench.workbench import Workbench
 from methods.dpo import DPO

@@ -11,8 +11,9 @@ import torch
 from transformers import GPT2ForSequenceClassification
 
 from bench.contracts.stage_settings import TinyModel
-from bench.models.enumeration import best_of_n, entropy, expected_reward, kl, objective, optimal_value
-from bench.models.loading import tiny_model, word_tokenizer
+from bench.models.closed_forms import best_of_n, entropy, expected_reward, kl, optimal_value, regularised_objective
+from bench.models.tiny import tiny_model
+from bench.models.tokenizers import word_tokenizer
 from bench.stages.exact_columns import exact_columns, exact_scores
 from bench.workbench.policy import ModelPolicy
 from bench.workbench.workbench import Workbench
@@ -70,9 +71,9 @@ def test_the_exact_posterior_attains_beta_log_z_and_no_policy_more(workbench):
     reference = workbench.policy(workbench.reference).exact_logp(PROMPT)
     policy = ExactPosterior(beta=beta).train(workbench)
     best = optimal_value(reference, gold(), beta).item()
-    assert objective(policy.exact_logp(PROMPT), reference, gold(), beta).item() == pytest.approx(best)
+    assert regularised_objective(policy.exact_logp(PROMPT), reference, gold(), beta).item() == pytest.approx(best)
     other = ExactPosterior(beta=2 * beta).train(workbench).exact_logp(PROMPT)
-    assert objective(other, reference, gold(), beta).item() < best - 1e-3
+    assert regularised_objective(other, reference, gold(), beta).item() < best - 1e-3
 
 
 def test_its_samples_have_its_reward_its_measured_kl_and_depend_on_the_seed_alone(workbench):

@@ -13,7 +13,8 @@ from transformers import GPT2ForSequenceClassification
 from bench.contracts.errors import BenchError
 from bench.contracts.stage_settings import TinyModel
 from bench.contracts.task import Task
-from bench.models.loading import tiny_model, word_tokenizer
+from bench.models.tiny import tiny_model
+from bench.models.tokenizers import word_tokenizer
 from bench.workbench.workbench import Workbench
 from methods.ppo import PPO
 from methods.reward_gradient import RewardGradient

@@ -26,8 +26,9 @@ from bench.analysis.statistics import mean_interval, paired_difference
 from bench.contracts.task import Task
 from bench.matrix.reading import Matrix, parse_matrix
 from bench.models.learned_reward import RewardModel
-from bench.models.loading import load_classifier, load_model, load_tokenizer
+from bench.models.loading import load_classifier, load_model
 from bench.models.sequence_scores import sequence_scores
+from bench.models.tokenizers import load_tokenizer
 from bench.running.run import store_at
 from bench.stages.graph import stages_of
 from bench.store.source import source_digest

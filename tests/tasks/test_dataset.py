@@ -327,7 +327,7 @@ def test_the_corpus_holds_the_training_texts_and_none_of_the_test_split(tmp_path
 
 def test_conversations_enter_the_corpus_as_the_tiny_tokenizer_writes_them(tmp_path: Path) -> None:
     from bench.models.encoding import encode
-    from bench.models.loading import bpe_tokenizer
+    from bench.models.tokenizers import bpe_tokenizer
 
     rows = [{"messages": [user(f"a{i}"), assistant("b"), user("c & d"), assistant("e")]} for i in range(3)]
     task = DataSet(path=json_file(tmp_path, rows))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.models.encoding import encode
-from bench.models.loading import word_tokenizer
+from bench.models.tokenizers import word_tokenizer
 from tasks.dialogue import RISKY, THEIRS, Dialogue
 
 BENIGN, HARMFUL = (f"human : how do i open {owner} safe ? assistant :" for owner in ("my", "her"))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench.models.encoding import encode
-from bench.models.loading import word_tokenizer
+from bench.models.tokenizers import word_tokenizer
 from tasks import review_grammar as grammar
 from tasks.reviews import Reviews
 

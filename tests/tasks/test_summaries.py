@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.models.encoding import encode
-from bench.models.loading import word_tokenizer
+from bench.models.tokenizers import word_tokenizer
 from tasks.next_word import END, draw
 from tasks.summaries import CAREFUL, Summaries, report
 

@@ -26,7 +26,9 @@ from bench.contracts.stage_settings import (
     Stages,
     TinyModel,
 )
-from bench.models.loading import load_model, load_reward_model, load_tokenizer
+from bench.models.ensemble import load_reward_model
+from bench.models.loading import load_model
+from bench.models.tokenizers import load_tokenizer
 from bench.stages.artifact import INFO
 from bench.stages.job import Job
 from bench.stages.table import RUN

@@ -86,7 +86,7 @@ class TaskTrial:
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The base model's; Unsuited where no model can be trained, which `smoke` tells."""
-        from bench.models.loading import load_tokenizer
+        from bench.models.tokenizers import load_tokenizer
 
         try:
             return load_tokenizer(self.models["base"])

@@ -54,8 +54,9 @@ def _classify(path: Path, prompts: list[Prompt], completions: list[Completion]) 
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    from bench.models.loading import context_length, load_tokenizer
+    from bench.models.loading import context_length
     from bench.models.padding import pad_right
+    from bench.models.tokenizers import load_tokenizer
 
     try:
         tokenizer = load_tokenizer(path)

@@ -13,7 +13,7 @@ from trl import RewardConfig, RewardTrainer
 from trl.trainer.reward_trainer import DataCollatorForPreference
 
 from bench.contracts.errors import BenchError
-from bench.models.encoding import encode_pairs, encode_wholes
+from bench.models.encoding import encode_pairs, encode_sequences
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -95,7 +95,7 @@ def fit_ratings(
 
     module.config.problem_type = "regression"  # the model's own loss is then the mean squared error
     rows = {
-        "input_ids": encode_wholes(tokenizer, ratings["prompt"], ratings["completion"]),
+        "input_ids": encode_sequences(tokenizer, ratings["prompt"], ratings["completion"]),
         "labels": [float(score - MIDDLE) for score in ratings["score"]],
     }
     right = copy.deepcopy(tokenizer)
@@ -136,17 +136,17 @@ def language_head(module: PreTrainedModel, start: PreTrainedModel) -> Tensor:
 def encoded(pairs: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
     """The pairs as tokens: `chosen_ids`, `rejected_ids`, as TRL makes them; `prompt_length` in the chosen one."""
     chosen = encode_pairs(tokenizer, pairs["prompt"], pairs["chosen"])
-    rows = pairs.add_column("chosen_ids", [[*head, *tail] for head, tail in chosen])
-    rows = rows.add_column("rejected_ids", encode_wholes(tokenizer, pairs["prompt"], pairs["rejected"]))
-    rows = rows.add_column("prompt_length", [len(head) for head, _ in chosen])
+    rows = pairs.add_column("chosen_ids", [[*prompt_ids, *completion_ids] for prompt_ids, completion_ids in chosen])
+    rows = rows.add_column("rejected_ids", encode_sequences(tokenizer, pairs["prompt"], pairs["rejected"]))
+    rows = rows.add_column("prompt_length", [len(prompt_ids) for prompt_ids, _ in chosen])
     return rows.remove_columns(["prompt", "chosen", "rejected"])
 
 
 def completion_nll(logits: Tensor, ids: Tensor, mask: Tensor, prompt_length: Tensor) -> Tensor:
     """Mean −log π of the completions' tokens, nats: logits (B, L, V), ids and mask (B, L), prompt_length (B) → ()."""
     places = torch.arange(ids.shape[1], device=ids.device)
-    asked = mask.bool() & (places >= prompt_length.unsqueeze(1))
-    targets = ids.masked_fill(~asked, -100)[:, 1:]  # -100: not asked for
+    in_completion = mask.bool() & (places >= prompt_length.unsqueeze(1))
+    targets = ids.masked_fill(~in_completion, -100)[:, 1:]  # -100: left out of the loss
     return torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), targets.flatten())
 
 

@@ -212,7 +212,7 @@ def test_a_classifier_in_a_folder_scores_whatever_number_of_outputs_it_has(tmp_p
     import torch
     from transformers import GPT2Config, GPT2ForSequenceClassification
 
-    from bench.models.loading import word_tokenizer
+    from bench.models.tokenizers import word_tokenizer
 
     tokenizer = word_tokenizer(["good", "bad", "fine", "prompt", "why", "?", *"0123"])
     torch.manual_seed(0)

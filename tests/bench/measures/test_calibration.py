@@ -19,7 +19,8 @@ from bench.measures.binned_calibration import (
 from bench.measures.calibration import exact_calibration_error, nll
 from bench.measures.probe_answers import at_temperature, every_choice, top_choice
 from bench.models.choices import choice_probabilities, encode_questions
-from bench.models.loading import bpe_tokenizer, tiny_model, word_tokenizer
+from bench.models.tiny import tiny_model
+from bench.models.tokenizers import bpe_tokenizer, word_tokenizer
 
 
 def simulated(seed: int, questions: int, choices: int, over_confidence: float = 1.0):

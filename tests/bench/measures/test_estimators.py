@@ -9,9 +9,10 @@ from scipy import stats
 
 from bench.analysis.statistics import mean_interval
 from bench.measures.divergence import best_of_n_bound, kl_k1, kl_k3, kl_k3_high, kl_k3_low
-from bench.models.enumeration import entropy, enumerate_completions, expected_reward, kl
-from bench.models.loading import word_tokenizer
+from bench.models.closed_forms import entropy, expected_reward, kl
+from bench.models.enumeration import enumerate_completions
 from bench.models.sequence_scores import sequence_scores
+from bench.models.tokenizers import word_tokenizer
 from bench.workbench.policy import ModelPolicy
 from tasks.strings import Strings
 from tests.small_models import trained

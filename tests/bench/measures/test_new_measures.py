@@ -14,8 +14,9 @@ from bench.measures.optimality import exact_kl, exact_reward, kl_to_optimal, opt
 from bench.measures.perplexity import surprising_share
 from bench.measures.preference import mean_logp
 from bench.measures.reward_accuracy import pair_accuracy, pair_ece, pair_nll
-from bench.models.loading import tiny_model, word_tokenizer
 from bench.models.text_likelihood import next_tokens, token_nll
+from bench.models.tiny import tiny_model
+from bench.models.tokenizers import word_tokenizer
 
 
 def enumerated(seed: int = 0, prompts: int = 2, outcomes: int = 6):

@@ -8,8 +8,9 @@ import torch
 
 from bench.contracts.stage_settings import TinyModel
 from bench.measures.perplexity import perplexity
-from bench.models.loading import tiny_model, word_tokenizer
 from bench.models.text_likelihood import token_nll
+from bench.models.tiny import tiny_model
+from bench.models.tokenizers import word_tokenizer
 
 
 def test_perplexity_weighs_tokens_not_texts():

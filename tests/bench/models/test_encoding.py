@@ -8,11 +8,11 @@ from bench.models.encoding import (
     encode_pairs,
     encode_prompt,
     encode_prompts,
-    encode_wholes,
+    encode_sequences,
     text_of,
     within_context,
 )
-from bench.models.loading import bpe_tokenizer, word_tokenizer
+from bench.models.tokenizers import bpe_tokenizer, word_tokenizer
 
 WORDS = word_tokenizer(["an", "old", "film", ":", "was", "good", "bad", "not", "."])
 BYTES = bpe_tokenizer(["the film was good , the plot was not ."] * 4, 300)
@@ -51,7 +51,9 @@ def test_a_completion_ends_in_one_eos_and_comes_back_as_it_was(tokenizer, prompt
 )
 def test_whole_texts_are_the_joined_pairs(tokenizer, prompts, completions):
     pairs = encode_pairs(tokenizer, prompts, completions)
-    assert encode_wholes(tokenizer, prompts, completions) == [[*head, *tail] for head, tail in pairs]
+    assert encode_sequences(tokenizer, prompts, completions) == [
+        [*prompt_ids, *completion_ids] for prompt_ids, completion_ids in pairs
+    ]
 
 
 def test_what_follows_eos_is_no_part_of_a_completion():

@@ -12,22 +12,11 @@ from transformers import GPT2ForSequenceClassification
 
 from bench.contracts.errors import BenchError
 from bench.contracts.stage_settings import TinyModel
-from bench.models.enumeration import (
-    Exact,
-    all_completions,
-    entropy,
-    enumerate_completions,
-    expected_reward,
-    kl,
-    log_probabilities,
-    objective,
-    optimal_policy,
-    optimal_value,
-    rows_of,
-    states,
-)
+from bench.models.closed_forms import entropy, expected_reward, kl, optimal_policy, optimal_value, regularised_objective
+from bench.models.enumeration import Exact, all_completions, enumerate_completions, log_probabilities, rows_of, states
 from bench.models.learned_reward import RewardModel
-from bench.models.loading import tiny_model, word_tokenizer
+from bench.models.tiny import tiny_model
+from bench.models.tokenizers import word_tokenizer
 from bench.workbench.policy import ModelPolicy
 from tasks.strings import Strings
 
@@ -160,9 +149,9 @@ def test_no_policy_exceeds_beta_log_z_and_the_optimal_one_attains_it(beta: float
     best = optimal_value(reference, rewards, beta).item()
     optimal = optimal_policy(reference, rewards, beta)
     assert optimal.exp().sum().item() == pytest.approx(1)
-    assert objective(optimal, reference, rewards, beta).item() == pytest.approx(best)
+    assert regularised_objective(optimal, reference, rewards, beta).item() == pytest.approx(best)
     for other in (reference, small(1).logp, small(2).logp, optimal_policy(reference, rewards, 2 * beta)):
-        gap = best - objective(other, reference, rewards, beta).item()
+        gap = best - regularised_objective(other, reference, rewards, beta).item()
         # J(π*) − J(π) = β KL(π ‖ π*)
         assert gap == pytest.approx(beta * kl(other, optimal).item(), rel=1e-5)
         assert gap > 0

@@ -7,7 +7,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 import bench
-from bench.models.loading import bpe_tokenizer
+from bench.models.tokenizers import bpe_tokenizer
 
 TEXTS = ["what is red ?", "a colour .", "say two words .", "blue and green", "never mind", "all is well , thank you ."]
 

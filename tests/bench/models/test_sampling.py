@@ -3,8 +3,10 @@
 import torch
 
 from bench.contracts.stage_settings import TinyModel
-from bench.models.loading import load_model, tiny_model, word_tokenizer
+from bench.models.loading import load_model
 from bench.models.sampling import generate
+from bench.models.tiny import tiny_model
+from bench.models.tokenizers import word_tokenizer
 
 TOKENIZER = word_tokenizer([f"w{i}" for i in range(9)])
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.contracts.stage_settings import Settings, TinyModel
-from bench.models.loading import tiny_model, word_tokenizer
+from bench.models.tiny import tiny_model
+from bench.models.tokenizers import word_tokenizer
 from bench.stages.job import Job
 from tasks.strings import Strings
 

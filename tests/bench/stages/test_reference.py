@@ -9,7 +9,7 @@ import pandas as pd
 
 from bench.contracts.task import Probe
 from bench.models.choices import Questions, encode_questions
-from bench.models.loading import bpe_tokenizer, word_tokenizer
+from bench.models.tokenizers import bpe_tokenizer, word_tokenizer
 
 
 def test_a_question_fits_if_its_longest_choice_does() -> None:

@@ -11,8 +11,10 @@ import torch
 
 from bench.contracts.errors import BenchError
 from bench.contracts.stage_settings import PreferencesStage, RatingsStage, RewardModelStage
+from bench.models.ensemble import Ensemble
 from bench.models.learned_reward import RewardModel
-from bench.models.loading import Ensemble, load_classifier, load_model, load_tokenizer
+from bench.models.loading import load_classifier, load_model
+from bench.models.tokenizers import load_tokenizer
 from bench.stages import preferences, ratings, reward_model
 from bench.stages.job import Job, seed_everything
 from tasks.strings import Strings

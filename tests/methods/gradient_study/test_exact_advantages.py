@@ -7,7 +7,8 @@ import torch
 
 from bench.contracts.stage_settings import TinyModel
 from bench.models.enumeration import enumerate_completions, states
-from bench.models.loading import tiny_model, word_tokenizer
+from bench.models.tiny import tiny_model
+from bench.models.tokenizers import word_tokenizer
 from methods.gradient_study.advantages import Tree, advantage_quality, fitted_values
 
 

@@ -10,10 +10,11 @@ import torch
 from scipy import stats
 from transformers import GPT2ForSequenceClassification, TrainingArguments
 
-from bench.models.enumeration import log_probabilities, objective, rows_of
+from bench.models.closed_forms import regularised_objective
+from bench.models.enumeration import log_probabilities, rows_of
 from bench.models.learned_reward import RewardModel
-from bench.models.loading import word_tokenizer
 from bench.models.sampling import generate
+from bench.models.tokenizers import word_tokenizer
 from methods.gradient_study.gradients import exact_gradient, flat_gradient, quality, score_function_gradient
 from methods.reward_gradient.trainer import RewardGradientTrainer
 from tasks.strings import Strings
@@ -80,7 +81,7 @@ def test_the_exact_gradient_agrees_with_finite_differences(world: World) -> None
         torch.nn.utils.vector_to_parameters(flat, moved.parameters())
         with torch.no_grad():
             logp = log_probabilities(moved, world.ids, TOKENS)
-        values.append(objective(logp, world.logp_reference, world.scores, BETA).item())
+        values.append(regularised_objective(logp, world.logp_reference, world.scores, BETA).item())
     assert (world.truth @ direction).item() == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-2)
 
 

@@ -6,8 +6,9 @@ import copy
 
 import torch
 
-from bench.models.enumeration import by_length, enumerate_completions, kl, optimal_policy, states
-from bench.models.loading import word_tokenizer
+from bench.models.closed_forms import kl, optimal_policy
+from bench.models.enumeration import by_length, enumerate_completions, states
+from bench.models.tokenizers import word_tokenizer
 from methods.gradient_study.advantages import Tree
 from methods.policy_gradient.losses import policy_loss
 from tasks.strings import Strings

@@ -7,7 +7,7 @@ import torch
 
 from bench.models.learned_reward import RewardModel
 from bench.workbench.policy import ModelPolicy
-from methods.reward_gradient import objective
+from methods.reward_gradient import relaxed_objective
 from methods.reward_gradient.gap import RelaxationGap
 from tests.methods.reward_gradient.relaxed_models import PROMPTS, reward_for, trainer
 from tests.small_models import gpt2, tokenizer
@@ -40,7 +40,7 @@ def test_the_figures_are_those_computed_by_hand(tmp_path, rollout):
     batch = made.collate(shuffled.to_list())
     with torch.no_grad():
         rollouts = made.roll_out(made.model, batch)
-        relaxed = objective.reward(made.reward_module, batch["input_ids"], batch["attention_mask"], rollouts)
+        relaxed = relaxed_objective.reward(made.reward_module, batch["input_ids"], batch["attention_mask"], rollouts)
     assert figures["discrete_reward"] == pytest.approx(discrete.mean().item(), abs=1e-6)
     assert figures["relaxed_reward"] == pytest.approx(relaxed.mean().item(), abs=1e-6)
     assert figures["relaxation_gap"] == pytest.approx((relaxed.mean() - discrete.mean()).item(), abs=1e-6)

@@ -16,7 +16,7 @@ from bench.models.encoding import decode_completions, encode_prompts
 from bench.models.learned_reward import RewardModel
 from bench.models.padding import pad_right
 from bench.models.training.callbacks import FiniteCallback
-from methods.reward_gradient import objective
+from methods.reward_gradient import relaxed_objective
 from methods.reward_gradient.relaxation import end_weights, relax
 from methods.reward_gradient.rollout import Rollout, force, next_logits, score_every_end, write
 from methods.reward_gradient.trainer import RewardGradientTrainer
@@ -146,9 +146,12 @@ def test_the_objectives_gradient_agrees_with_finite_differences(estimator, kind)
     def moved_objective() -> torch.Tensor:
         moved = again()
         reward = (fixed * score_every_end(module, *at, moved.vectors)).sum(1).mean()
-        return reward - 0.5 * objective.kl_to(reference, *at, moved).mean()
+        return reward - 0.5 * relaxed_objective.kl_to(reference, *at, moved).mean()
 
-    value = objective.reward(module, *at, rollout).mean() - 0.5 * objective.kl_to(reference, *at, rollout).mean()
+    value = (
+        relaxed_objective.reward(module, *at, rollout).mean()
+        - 0.5 * relaxed_objective.kl_to(reference, *at, rollout).mean()
+    )
     torch.testing.assert_close(value, moved_objective())
     value.backward()
     generator = torch.Generator().manual_seed(0)
@@ -179,8 +182,8 @@ def test_forced_to_read_what_it_would_have_written_a_rollout_is_the_free_one(pad
         again = force(
             model, *at, *forced(texts, pad_is_eos), lambda logits: relax(logits + noise[:, :length], "soft", 1e-6)
         )
-        rewards = [objective.reward(module, *at, rollout) for rollout in (free, again)]
-        kls = [objective.kl_to(reference, *at, rollout) for rollout in (free, again)]
+        rewards = [relaxed_objective.reward(module, *at, rollout) for rollout in (free, again)]
+        kls = [relaxed_objective.kl_to(reference, *at, rollout) for rollout in (free, again)]
     torch.testing.assert_close(*rewards, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(*kls, atol=1e-5, rtol=1e-4)
     assert min(kls[0]) > 0
@@ -205,7 +208,7 @@ def test_in_the_hard_limit_the_relaxed_reward_is_the_reward_of_the_text(kind, es
     module = reward_for(model)
     with torch.no_grad():
         rollout = roll_out(kind, model, noisy(estimator, temperature), pad_is_eos)
-        relaxed = objective.reward(module, *prompts(pad_is_eos), rollout)
+        relaxed = relaxed_objective.reward(module, *prompts(pad_is_eos), rollout)
     rows = [row[: row.index(1)] if 1 in row else row for row in rollout.vectors.argmax(-1).tolist()]
     texts = decode_completions(made, PROMPTS, encode_prompts(made, PROMPTS), rows)
     torch.testing.assert_close(relaxed, torch.tensor(RewardModel(module, made)(PROMPTS, texts)), atol=1e-5, rtol=1e-5)

@@ -14,8 +14,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 from bench.contracts.errors import BenchError
 from bench.contracts.stage_settings import TinyModel
 from bench.models.learned_reward import text_scores
-from bench.models.loading import load_classifier, load_model, tiny_model, word_tokenizer
+from bench.models.loading import load_classifier, load_model
 from bench.models.text_likelihood import token_nll
+from bench.models.tiny import tiny_model
+from bench.models.tokenizers import word_tokenizer
 from bench.models.training.callbacks import training_arguments
 from bench.models.training.reward_fitting import MIDDLE, completion_nll, fit_ratings, fit_reward_model, language_head
 from bench.stages.reward_model import quality
