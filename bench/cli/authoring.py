@@ -88,7 +88,7 @@ def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="In snake_case.")],
 ) -> None:
     """Write a working method, task or measure to NAME.py in this folder, and its test, to be changed into your own."""
-    from bench.authoring.scaffold import next_steps, scaffold
+    from bench.authoring.scaffold.from_template import next_steps, scaffold
 
     print(next_steps(scaffold(kind, name, Path.cwd())))
 
@@ -109,7 +109,8 @@ def check(
 
     A line per promise: ✓ kept, ✗ broken, – does not apply. Exit status: 0 all kept, 1 some broken, 2 a wrong argument.
     """
-    from bench.authoring.checking.running import find_subjects, run_checks
+    from bench.authoring.checking.running import run_checks
+    from bench.authoring.checking.subjects import find_subjects
 
     found = find_subjects(target, plugin or (), settings or ())
     if not run_checks(found):

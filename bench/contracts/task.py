@@ -151,7 +151,12 @@ class Task(Plugin):
     @property
     def has_preferences(self) -> bool:
         """Can preference pairs be had, from the data or from an annotator?"""
-        return self.has_pairs or self._has("prefers_first")
+        return self.has_pairs or self.has_annotator
+
+    @property
+    def has_annotator(self) -> bool:
+        """Is there an annotator who says which of two completions is better?"""
+        return self._has("prefers_first")
 
     @property
     def has_enumeration(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -41,6 +41,37 @@ def run(job: Job) -> dict[str, Any]:
         BenchError: a measure has the name of a figure that the method reported of itself.
     """
     settings = Evaluation(**job.spec["settings"])
+    evaluated = evaluate(job, settings)
+    measures = compute(evaluated.columns, tie_band=settings.tie_band) | evaluated.parts
+    if evaluated.kl_bound is not None:
+        measures["kl_bound"] = evaluated.kl_bound
+    # what the stages before spent goes along, so that a record needs nothing but this artifact
+    before = {role: json.loads((folder / INFO).read_text()) for role, folder in job.parents.items()}
+    measures |= compute_plugged(job.measures, evaluated.columns)
+    for name in measures.keys() & before["policy"].get("figures", {}).keys():
+        raise BenchError(f"measure {name}: the method {job.method.name!r} reports a figure of that name; rename either")
+    job.progress(3, 3)
+    return {"measures": measures, "judge": evaluated.judge, "before": before}
+
+
+class Evaluated(NamedTuple):
+    """What is known of a policy before any measure is computed.
+
+    Attributes:
+        columns: what measures are computed from, by name, see `bench.COLUMNS`.
+        parts: mean and standard deviation of each part of the gold reward.
+        kl_bound: the policy's own bound on its KL to π0, if it has one; nats.
+        judge: who judges, see `Scorer.judge`.
+    """
+
+    columns: dict[str, Any]
+    parts: dict[str, float]
+    kl_bound: float | None
+    judge: str | None
+
+
+def evaluate(job: Job, settings: Evaluation) -> Evaluated:
+    """Sample from the policy, score what it wrote, ask it the probes; writes the stage's two files."""
     seed_everything(job.seed)
     scorer = Scorer(job)
     policy = job.method.load(make_workbench(job), job.parents["policy"] / "policy")
@@ -63,16 +94,7 @@ def run(job: Job) -> dict[str, Any]:
         columns |= reference_columns(job, policy.model, settings) | pair_columns(job, policy.model, settings)
         columns |= probe_columns(job, policy.model) if job.task.has_probes else {}
     columns |= exact_columns(job.task, policy, pi0)
-    measures = compute(columns, tie_band=settings.tie_band) | part_measures(frame, reference)
-    if policy.kl_bound is not None:
-        measures["kl_bound"] = policy.kl_bound
-    # what the stages before spent goes along, so that a record needs nothing but this artifact
-    before = {role: json.loads((folder / INFO).read_text()) for role, folder in job.parents.items()}
-    measures |= compute_plugged(job.measures, columns)
-    for name in measures.keys() & before["policy"].get("figures", {}).keys():
-        raise BenchError(f"measure {name}: the method {job.method.name!r} reports a figure of that name; rename either")
-    job.progress(3, 3)
-    return {"measures": measures, "judge": scorer.judge, "before": before}
+    return Evaluated(columns, part_measures(frame, reference), policy.kl_bound, scorer.judge)
 
 
 def completions_frame(

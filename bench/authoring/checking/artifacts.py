@@ -7,7 +7,7 @@ import json
 import shutil
 import tempfile
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,6 @@ from pyarrow import parquet
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bench.authoring.checking.world import CheckingWorld
-from bench.contracts.measure import COLUMNS
 from bench.contracts.stage_settings import (
     Evaluation,
     PreferencesStage,
@@ -30,6 +29,7 @@ from bench.models.ensemble import load_reward_model
 from bench.models.loading import load_model
 from bench.models.tokenizers import load_tokenizer
 from bench.stages.artifact import INFO
+from bench.stages.evaluation import evaluate
 from bench.stages.job import Job
 from bench.stages.table import RUN
 from bench.workbench.method import Method
@@ -62,10 +62,10 @@ class Artifacts:
 
     def tokenizer(self, pad_is_eos: bool) -> PreTrainedTokenizerBase:
         """The base model's tokenizer; with EOS for padding, its other ids are the same."""
-        made = load_tokenizer(self.folder / "base")
+        tokenizer = load_tokenizer(self.folder / "base")
         if pad_is_eos:
-            made.pad_token = made.eos_token
-        return made
+            tokenizer.pad_token = tokenizer.eos_token
+        return tokenizer
 
     def rows(self, stage: str) -> datasets.Dataset:
         """The training split of ``preferences`` or ``ratings``."""
@@ -91,24 +91,24 @@ def artifacts() -> Artifacts:
     temporary = Path(tempfile.mkdtemp(prefix="bench-check-"))
     atexit.register(shutil.rmtree, temporary, ignore_errors=True)
     folder = temporary / "shared"
-    made: dict[str, Path] = {}
+    parents: dict[str, Path] = {}
     for stage in SHARED:
-        made[stage] = run_stage(stage, CheckingWorld(), folder, made)
+        parents[stage] = run_stage(stage, CheckingWorld(), folder, parents)
     return Artifacts(folder)
 
 
 @cache
 def columns() -> dict[str, Any]:
     """What the evaluation of the base model hands to measures, by column."""
-    folder = artifacts().folder
-    made = {stage: folder / stage for stage in SHARED}
-    found: dict[str, Any] = {}
-    for stage in ("reference", "policy", "evaluation"):
-        made[stage] = run_stage(stage, CheckingWorld(), folder.with_name("evaluated"), made, taken=found)
-    return found
+    shared = artifacts().folder
+    folder = shared.with_name("evaluated")
+    parents = {stage: shared / stage for stage in SHARED}
+    for stage in ("reference", "policy"):
+        parents[stage] = run_stage(stage, CheckingWorld(), folder, parents)
+    return evaluate(_job("evaluation", CheckingWorld(), folder, parents), _EVALUATION).columns
 
 
-class _Base(Method):
+class _BaseModel(Method):
     """The base model as it is."""
 
     def train(self, workbench: Workbench) -> Policy:
@@ -116,19 +116,21 @@ class _Base(Method):
         return workbench.policy(workbench.base_model())
 
 
-class _Taken:
-    """Stands where the evaluation has its plug-in measures, and keeps the column that it is given."""
+@dataclass(kw_only=True)
+class _JobAtHand(Job):
+    """A stage at work on a task at hand, under whatever name, with the base model as its policy."""
 
-    def __init__(self, name: str, into: dict[str, Any]) -> None:
-        self.name, self.inputs, self.into = name, (name,), into
+    task_at_hand: Task
 
-    def __call__(self) -> _Taken:
-        return self
+    @cached_property
+    def task(self) -> Task:
+        """The task at hand."""
+        return self.task_at_hand
 
-    def compute(self, **given: Any) -> float:
-        """Keep it."""
-        self.into |= given
-        return 0.0
+    @cached_property
+    def method(self) -> Method:
+        """The base model as it is."""
+        return _BaseModel()
 
 
 def run_stage(
@@ -138,14 +140,27 @@ def run_stage(
     parents: dict[str, Path],
     settings: Settings | None = None,
     model: TinyModel = MODEL,
-    taken: dict[str, Any] | None = None,
 ) -> Path:
     """Run one stage of `task` in this process, and return the folder with its artifact, ``<folder>/<stage>``.
 
     Args:
         settings: the stage's; by default those of `SETTINGS`.
-        taken: gets the columns that measures are computed from, in the stage `evaluation`.
     """
+    job = _job(stage, task, folder, parents, settings, model)
+    info = RUN[stage](job)
+    (job.directory / INFO).write_text(json.dumps(info), encoding="utf-8")
+    return job.directory
+
+
+def _job(
+    stage: str,
+    task: Task,
+    folder: Path,
+    parents: dict[str, Path],
+    settings: Settings | None = None,
+    model: TinyModel = MODEL,
+) -> Job:
+    """The stage's job, in the new folder ``<folder>/<stage>``; libraries are quiet from here on."""
     quiet_libraries()
     own = settings or SETTINGS.get(stage)
     spec = {
@@ -159,12 +174,8 @@ def run_stage(
     }
     directory = folder / stage
     directory.mkdir(parents=True)
-    job = Job(spec, directory, dict(parents), folder / "scratch", lambda step, total: None)
-    job.task, job.method = task, _Base()
-    vars(job)["measures"] = [_Taken(name, taken) for name in COLUMNS] if taken is not None else []
-    info = RUN[stage](job)
-    (directory / INFO).write_text(json.dumps(info), encoding="utf-8")
-    return directory
+    scratch = folder / "scratch"
+    return _JobAtHand(spec, directory, dict(parents), scratch, lambda step, total: None, task_at_hand=task)
 
 
 def quiet_libraries() -> None:

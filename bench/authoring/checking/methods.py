@@ -150,12 +150,12 @@ def shared(trial: MethodTrial) -> None:
     if first.files_changed:
         raise Broken(f"it wrote to shared artifacts ({first.files_changed[0]}): write to `workbench.checkpoints` alone")
     fresh = trial.workbench(first.world, first.artifacts, seed=first.workbench.seed)
-    used = first.workbench._cache
+    used = first.workbench.handed_out
     if "reference" in used and not same_weights(used["reference"].state_dict(), fresh.reference.state_dict()):
         raise Broken("it changed `workbench.reference`: train a copy of your own, `workbench.sft_model()`")
     if "reward_model" in used:
-        pairs = zip(used["reward_model"].modules, fresh.reward_model.modules, strict=True)
-        if not all(same_weights(mine.state_dict(), theirs.state_dict()) for mine, theirs in pairs):
+        members = zip(used["reward_model"].modules, fresh.reward_model.modules, strict=True)
+        if not all(same_weights(member.state_dict(), unused.state_dict()) for member, unused in members):
             raise Broken("it changed the reward model: train a copy, `copy.deepcopy(workbench.reward_model.module)`")
     for name in ("prompts", "demonstrations", "preferences", "ratings", "corpus"):
         if name in used and list(used[name]) != list(getattr(fresh, name)):

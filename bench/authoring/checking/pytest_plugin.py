@@ -25,7 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
     """Add an item for every promise."""
     for target in config.getoption("bench_check"):
-        from bench.authoring.checking.running import find_subjects
+        from bench.authoring.checking.subjects import find_subjects
         from bench.contracts.errors import BenchError
 
         try:

@@ -171,7 +171,7 @@ def gold_parts(trial: TaskTrial) -> None:
 @promised
 def annotator(trial: TaskTrial) -> str:
     """the annotator answers the same with one seed, and is mostly right where the answer is clear"""
-    if not trial.task._has("prefers_first"):
+    if not trial.task.has_annotator:
         raise Unsuited("it has no annotator")
     prompts, first, second, better = trial.clear_pairs
     answers = _twice(lambda: list(trial.task.prefers_first(prompts, first, second, 0)))

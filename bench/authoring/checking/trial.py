@@ -32,6 +32,11 @@ class WatchedWorkbench(Workbench):
 
     undeclared: set[str] = field(default_factory=set)
 
+    @property
+    def handed_out(self) -> dict[str, Any]:
+        """The shared models and data that were asked for, by the name of the property that gave them."""
+        return self._cache
+
     def _declared(self, stage: str) -> None:
         if stage not in self.needs:
             self.undeclared.add(stage)

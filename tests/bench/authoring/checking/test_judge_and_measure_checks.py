@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench import Judge, Measure
-from bench.authoring.checking import judge_checks, measure_checks
+from bench.authoring.checking.promises import judge_checks, measure_checks
 
 
 def verdicts(checks):

@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from bench.authoring.checking import method_checks
+from bench.authoring.checking.promises import method_checks
 from tests.bench.authoring.checking import broken_methods as broken
 from tests.bench.authoring.checking.broken_methods import TRACES, Fine, leaving, returning
 

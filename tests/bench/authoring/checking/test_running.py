@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.authoring.checking import Broken, Check, Unsuited
-from bench.authoring.checking.running import find_subjects, run_checks
+from bench.authoring.checking.check import Broken, Check, Unsuited
+from bench.authoring.checking.running import run_checks
+from bench.authoring.checking.subjects import find_subjects
 from bench.contracts.errors import BenchError
 
 PLUGIN = '''

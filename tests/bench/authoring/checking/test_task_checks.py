@@ -5,7 +5,7 @@ import pytest
 from datasets import Dataset
 
 from bench import Probe
-from bench.authoring.checking import task_checks
+from bench.authoring.checking.promises import task_checks
 from bench.authoring.checking.world import CheckingWorld
 from bench.contracts.plugin import Field
 from bench.contracts.task import Rating

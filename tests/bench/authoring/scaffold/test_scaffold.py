@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.authoring.checking.running import find_subjects
-from bench.authoring.scaffold import class_name, next_steps, scaffold
+from bench.authoring.checking.subjects import find_subjects
+from bench.authoring.scaffold.from_template import class_name, next_steps, scaffold
 from bench.contracts.errors import BenchError
 
 KINDS = ("method", "task", "measure")
