@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from bench.analysis.statistics import mean_interval
-from bench.analysis.tables.main import interval_text
 from bench.matrix.reading import load_matrix
 from bench.records.claims import load_claims
 from bench.records.loading import load_run
@@ -118,7 +117,7 @@ def test_what_the_student_is_told_is_what_the_reference_results_say():
     told = " ".join(README[README.index("- **A student") : README.index("| arm |")].split())
     assert f"in {fallen['reward_gradient β 0']} seeds for the naive" in told
     assert f"in {fallen['ppo β 0']} for PPO" in told
-    ends = {arm: interval_text(mean_interval(values), len(values)) for arm, values in gold.items()}
+    ends = {arm: mean_interval(values).text(len(values)) for arm, values in gold.items()}
     assert f"(gold {ends['ppo']})" in told and f"({ends['reward_gradient β 0.1']})" in told
     assert gold["ppo"].min() > 0.5
     quickstart = load_run(ROOT / "results" / "reference" / "quickstart").records

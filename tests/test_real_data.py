@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import bench
-from bench.analysis.tables.main import write_tables
+from bench.analysis.tables.main_table import write_main_table
 from bench.records.loading import load_run
 
 DATA = Path(os.environ.get("BENCH_DATA") or Path(__file__).parents[1] / ".." / "shared" / "data")
@@ -54,7 +54,7 @@ def test_every_method_runs_to_the_end_and_the_held_out_reward_model_judges(tmp_p
         assert record["data"]["set_aside"], "both files have rows to set aside"
         for model in ("reward_model", "judge"):
             assert 0 < record["reward_models"][model]["accuracy_heldout"] <= 1
-    written = write_tables(load_run(run.directory), tmp_path / "tables")
+    written = write_main_table(load_run(run.directory), tmp_path / "tables")
     notes = next(path for path in written if path.name == "table.md").read_text()
     assert "No gold reward" in notes
     assert "held-out pairs" in notes

@@ -1,4 +1,8 @@
-"""Tables of texts as people see them: on the terminal, in Markdown, LaTeX and HTML; CSV has the plain numbers."""
+"""Tables of texts as people see them: on the terminal, in Markdown, LaTeX and HTML; CSV has the plain numbers.
+
+Markdown, LaTeX and HTML are written here and not by pandas: its `to_markdown` pads columns and escapes no `|`, its
+Styler knows neither lines within a cell nor signs such as ± in LaTeX, and gives every cell of a page an id and a class.
+"""
 
 from __future__ import annotations
 
@@ -53,12 +57,18 @@ def print_frame(title: str, frame: pd.DataFrame, console: Console, marks: Marks 
         console.print()
 
 
-def print_section(section: Section, console: Console) -> None:
-    """Print a table and the notes beneath it."""
-    print_frame(section.title, section.frame, console, section.marks)
-    for line in section.notes:
-        console.print(line, style="dim", markup=False, highlight=False)
-    console.print()
+def print_sections(
+    sections: Sequence[Section], console: Console | None = None, remarks: Sequence[str] = (), style: str = ""
+) -> None:
+    """Print each table and the notes beneath it, and remarks in their style at the end."""
+    console = console or wide_console()
+    for section in sections:
+        print_frame(section.title, section.frame, console, section.marks)
+        for line in section.notes:
+            console.print(line, style="dim", markup=False, highlight=False)
+        console.print()
+    for line in remarks:
+        console.print(line, style=style, markup=False, highlight=False)
 
 
 def write_sections(

@@ -12,26 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean over `n` seeds and its interval.
-
-    NaN where there are too few seeds for one (1) or for a mean (0).
-    """
-
-    mean: float
-    low: float
-    high: float
-    n: int
-
-    @property
-    def half(self) -> float:
-        """Half the interval's width."""
-        return (self.high - self.low) / 2
-
-
-NOTHING = Interval(float("nan"), float("nan"), float("nan"), 0)
+from bench.analysis.interval import NOTHING, Interval
 
 
 def mean_interval(values_by_seed: ArrayLike, confidence: float = 0.95) -> Interval:

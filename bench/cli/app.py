@@ -48,10 +48,10 @@ StoreFolder = Annotated[
 
 
 def print_table(frames: RunFrames) -> list[Path]:
-    from bench.analysis.tables.main import render_terminal, write_tables
+    from bench.analysis.tables.main_table import print_main_table, write_main_table
 
-    render_terminal(frames)
-    return write_tables(frames, frames.directory / "tables")
+    print_main_table(frames)
+    return write_main_table(frames, frames.directory / "tables")
 
 
 def short(path: Path) -> Path:

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.claims.quantities import RANGE, Quantities
-from bench.analysis.statistics import Interval, mean_interval
+from bench.analysis.interval import Interval
+from bench.analysis.statistics import mean_interval
 from bench.records.claims import Group
 
 Values: TypeAlias = dict[Hashable, float]

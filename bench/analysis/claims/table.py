@@ -17,9 +17,9 @@ from bench.analysis.claims.kinds.kind import in_braces
 from bench.analysis.claims.quantities import Quantities
 from bench.analysis.claims.tested import Tested
 from bench.analysis.claims.verdict import Judged, Verdict, judge
+from bench.analysis.interval import Interval
 from bench.analysis.layout import Section, print_frame, wide_console, write_sections
-from bench.analysis.statistics import Interval
-from bench.analysis.tables.main import interval_text, pending_note
+from bench.analysis.tables.main_table_notes import pending_note
 from bench.records.claims import Claim, ClaimTest, frozen, load_claims
 from bench.records.loading import RunFrames
 
@@ -98,11 +98,11 @@ def details(each: Judged) -> Iterator[str]:
     for tested in each.tests:
         yield f"{_effect(tested)}{' (does not decide)' if tested.test.also else ''}"
         if tested.arms:
-            numbers = "; ".join(f"{name} {interval_text(x, x.n)}" for name, x in tested.arms.items())
+            numbers = "; ".join(f"{name} {x.text()}" for name, x in tested.arms.items())
             yield f"    {numbers}"
         for variant in tested.variants:
             flip = ": the order flips" if variant.flips else ""
-            yield f"    at {variant.place}: {interval_text(variant.effect, variant.effect.n)}{flip}"
+            yield f"    at {variant.place}: {variant.effect.text()}{flip}"
         yield from (f"    {note}" for note in tested.notes)
     if each.claim.planted:
         yield f"planted: {each.claim.planted}"
@@ -220,7 +220,7 @@ def _effect(tested: Tested) -> str:
 def _number(x: Interval) -> str:
     if math.isfinite(x.low) and abs((x.high + x.low) / 2 - x.mean) > 0.05 * (x.high - x.low):
         return f"{x.mean:.2g} [{x.low:.2g}, {x.high:.2g}]"
-    return interval_text(x, x.n)
+    return x.text()
 
 
 def _measure(test: ClaimTest) -> str:

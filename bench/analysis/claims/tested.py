@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from bench.analysis.statistics import Interval
+from bench.analysis.interval import Interval
 from bench.records.claims import ClaimTest
 
 Outcome: TypeAlias = Literal["holds", "contradicted", "undecided", "not run"]

@@ -10,7 +10,7 @@ from bench.analysis.claims.cells import Cells
 from bench.analysis.claims.kinds import KINDS
 from bench.analysis.claims.quantities import Quantities
 from bench.analysis.claims.tested import Tested
-from bench.analysis.statistics import Interval
+from bench.analysis.interval import Interval
 from bench.records.claims import Claim, ClaimTest, arm_labels
 
 Verdict: TypeAlias = Literal["reproduced", "contradicted", "inconclusive", "not testable here", "not run"]

@@ -41,9 +41,9 @@ def by_method(run: RunFrames) -> pd.DataFrame:
     """
     every = points(run)
     rows = []
-    for key, own in every.groupby(["task", "model", "method"], sort=False):
-        x = mean_interval(_hypervolumes(own, "seed").to_numpy())
-        rows.append((*map(str, key), own["arm"].nunique(), x.mean, x.low, x.high, x.n))
+    for (task, model, method), own in every.groupby(["task", "model", "method"], sort=False):
+        volume = mean_interval(_hypervolumes(own, "seed").to_numpy())
+        rows.append({"task": task, "model": model, "method": method, "arms": own["arm"].nunique()} | volume.columns())
     return pd.DataFrame(rows, columns=["task", "model", "method", "arms", "mean", "low", "high", "n"])
 
 

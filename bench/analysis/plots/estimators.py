@@ -13,9 +13,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.analysis.interval import Interval
 from bench.analysis.plots.panel import Panel, known
 from bench.analysis.plots.style import BLUE, VERMILION, WIDTH, bars, title
-from bench.analysis.statistics import Interval, mean_interval
+from bench.analysis.statistics import mean_interval
 
 KINDS = {"bias": (BLUE, "o"), "deviation": (VERMILION, "s")}
 WORDS = {"bias": "bias", "deviation": "standard deviation"}

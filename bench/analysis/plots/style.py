@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from bench.analysis.statistics import Interval
+from bench.analysis.interval import Interval
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255", "#999933", "#332288")
 """Okabe & Ito 2008 without yellow, too pale on white; then wine, olive and indigo of Tol 2021 ("muted")."""

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from bench.analysis.plots.panel import Panel, known
 from bench.analysis.plots.style import BLUE, GREY, LIGHT, ORANGE, WIDTH, bars, shortened, title
-from bench.analysis.tables.main import win_rate_interval
+from bench.analysis.winrates.against_reference import win_rate_interval
 from bench.analysis.winrates.table import tournaments
 
 

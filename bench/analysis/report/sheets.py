@@ -13,7 +13,7 @@ from bench.analysis.report.summary import VERDICTS
 from bench.analysis.report.words import labels
 from bench.analysis.tables.cost import NOTES as COST_NOTES
 from bench.analysis.tables.cost import cost_table, costs
-from bench.analysis.tables.main import main_table, sections
+from bench.analysis.tables.main_table import main_sections, main_table
 from bench.analysis.winrates.table import notes_on, table_of, tournaments
 from bench.records.loading import RunFrames
 
@@ -66,7 +66,7 @@ class Sheet:
 
 def main_sheet(run: RunFrames) -> Sheet:
     """The main table of all tasks, arms first."""
-    by_task = dict(zip(labels(run).values(), sections(run), strict=True))
+    by_task = dict(zip(labels(run).values(), main_sections(run), strict=True))
     lines = {f"Reading the rows of {name}": section.notes for name, section in by_task.items()}
     best = frozenset((name, *mark) for name, section in by_task.items() for mark in section.marks)
     return _by_task(run, "results", "One row per arm, one column per measure", main_table(run), lines, best)
@@ -75,8 +75,9 @@ def main_sheet(run: RunFrames) -> Sheet:
 def cost_sheet(run: RunFrames) -> Sheet:
     """What a cell of each arm cost, with all the stages that it rests on."""
     found = costs(run)
-    parts = [cost_table(found, *key).assign(task=key[0], model=key[1]) for key in labels(run)]
-    frame = pd.concat([part for part in parts if "arm" in part] or [pd.DataFrame(columns=["arm", "task", "model"])])
+    groups = found.groupby(["task", "model"], sort=False)
+    parts = [cost_table(rows).assign(task=str(task), model=str(model)) for (task, model), rows in groups]
+    frame = pd.concat(parts or [pd.DataFrame(columns=["arm", "task", "model"])])
     return _by_task(run, "cost", "What a cell of each arm costs", frame.fillna(""), {"Reading this table": COST_NOTES})
 
 

@@ -11,8 +11,8 @@ import pandas as pd
 
 from bench.analysis.report.words import be, counted, labels, listed
 from bench.analysis.statistics import mean_interval, paired_difference
-from bench.analysis.tables.main import interval_text, pending_note
-from bench.analysis.tables.paired import by_seed
+from bench.analysis.tables.main_table_notes import pending_note
+from bench.analysis.tables.paired_cells import by_seed
 from bench.records.loading import RunFrames
 
 VERDICTS = ("contradicted", "reproduced", "inconclusive", "not testable here", "not run")
@@ -97,7 +97,7 @@ def _best(where: str, cells: pd.DataFrame) -> str:
     arms = {str(arm): each for arm, each in ok.groupby("arm", sort=False) if each[column].notna().any()}
     best = max(arms, key=lambda arm: arms[arm][column].mean())
     own = arms[best]
-    score = interval_text(mean_interval(own[column]), len(own))
+    score = mean_interval(own[column]).text(len(own))
     head = f"has the highest {name}" if len(arms) > 1 else f"is the only arm with a {name}"
     unknown = "" if column == "gold" else " No gold reward is known for this task."
     return f"{where}: {best} {head}, {score}{_price(own)}. {_rivals(arms, best, column)}{unknown}"
@@ -106,7 +106,7 @@ def _best(where: str, cells: pd.DataFrame) -> str:
 def _price(own: pd.DataFrame) -> str:
     """``, at a KL of 4.5 ± 0.6 nats and 34 seconds a cell``, as far as they are known."""
     kl, bound, seconds = (
-        interval_text(mean_interval(own[name]), len(own)) if name in own and own[name].notna().any() else ""
+        mean_interval(own[name]).text(len(own)) if name in own and own[name].notna().any() else ""
         for name in ("kl", "kl_bound", "cost_seconds")
     )
     parts = [

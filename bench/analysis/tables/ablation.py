@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
 
-from bench.analysis.layout import Section, print_section, wide_console, write_sections
-from bench.analysis.statistics import Interval, paired_difference
-from bench.analysis.tables.main import interval_text
-from bench.analysis.tables.paired import by_seed, held_against
+from bench.analysis.interval import Interval
+from bench.analysis.layout import print_sections, write_sections
+from bench.analysis.statistics import paired_difference
+from bench.analysis.tables.paired_cells import by_seed, held_against, known_measures
+from bench.analysis.tables.sections import measure_header, one_row_per_arm, sections_of
 from bench.measures.registry import MEASURES
 from bench.records.loading import RunFrames
 
 DEFAULT = "ppo_max"
-SHOWN = ("gold", "judge", "proxy", "kl", "perplexity_reference", "ece_debiased")
-"""Judge only where gold is not known: elsewhere it is the same."""
+"""The arm whose ablations are shown unless another one is named."""
+COMPARED = ("gold", "judge", "proxy", "kl", "perplexity_reference", "ece_debiased")
+COLUMNS = ["task", "model", "arm", "setting", "default", "value", "measure", "difference", "low", "high", "n"]
+COLUMNS += ["seeds", "diverged", "below"]
 
 
 def ablations(run: RunFrames, against: str) -> pd.DataFrame:
-    """One row per task, model, arm and measure of `SHOWN`, of arms that differ from `against` in one hyper-parameter.
+    """One row per task, model, arm and measure of `COMPARED`, of arms with one hyper-parameter other than `against`'s.
 
     Their method and the settings of all their stages are the same. Columns: `task`, `model`, `arm`, `setting`,
     `default`, `value` (its name, what it is in `against`, and in the arm); `measure`, `difference`, `low`, `high`
@@ -32,75 +37,74 @@ def ablations(run: RunFrames, against: str) -> pd.DataFrame:
         BenchError: no arm is called `against`, with the nearest name.
     """
     rows: list[dict[str, object]] = []
-    well = {(task, model): (cells, theirs) for task, model, cells, theirs in held_against(run, against)}
+    ended_well = {(task, model): (cells, baseline) for task, model, cells, baseline in held_against(run, against)}
     for task, model, records in run.groups():
-        ok, theirs = well.get((task, model), (records[:0], records[:0]))
-        wanted = "gold" if "gold" in ok and ok["gold"].notna().any() else "judge"
-        base = records[records["arm"] == against]
+        ok, baseline = ended_well.get((task, model), (records[:0], records[:0]))
+        known = known_measures(COMPARED, ok)
+        default = records[records["arm"] == against]
         for arm, cells in records.groupby("arm", sort=False):
-            changed = one_change(base.iloc[0], cells.iloc[0]) if len(base) else None
+            changed = one_change(default.iloc[0], cells.iloc[0]) if len(default) else None
             if changed is None:
                 continue
+            setting, before, after = changed
             own = ok[ok["arm"] == arm]
-            known = f"reference_{wanted}" in own and wanted in own
-            below = int((own[wanted] < own[f"reference_{wanted}"]).sum()) if known else 0
-            shared: dict[str, object] = {"task": task, "model": model, "arm": arm, "setting": changed[0]}
-            shared |= {"default": _text(changed[1]), "value": _text(changed[2]), "seeds": len(cells)}
-            shared |= {"diverged": int((cells["status"] == "diverged").sum()), "below": below}
-            found = []
-            for measure in SHOWN:
-                if measure in ok and (measure not in ("gold", "judge") or measure == wanted):
-                    d = paired_difference(by_seed(own, measure), by_seed(theirs, measure)).difference
-                    if d.n:
-                        figures = {"difference": d.mean, "low": d.low, "high": d.high, "n": d.n}
-                        found.append(shared | {"measure": measure} | figures)
-            rows += found or [shared]
-    names = ["task", "model", "arm", "setting", "default", "value", "measure", "difference", "low", "high", "n"]
-    return pd.DataFrame(rows, columns=[*names, "seeds", "diverged", "below"])
+            shared: dict[str, object] = {"task": task, "model": model, "arm": arm, "setting": setting}
+            shared |= {"default": _text(before), "value": _text(after), "seeds": len(cells)}
+            shared |= {"diverged": int((cells["status"] == "diverged").sum()), "below": _below_reference(own, known)}
+            differences = (
+                (measure, paired_difference(by_seed(own, measure), by_seed(baseline, measure)).difference)
+                for measure in known
+            )
+            rows += [
+                shared | {"measure": measure} | difference.columns("difference")
+                for measure, difference in differences
+                if difference.n
+            ] or [shared]
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def one_change(one: pd.Series, other: pd.Series) -> tuple[str, object, object] | None:
     """The only hyper-parameter in which two records' arms differ, and its two values; None if they differ otherwise."""
     if one["method"] != other["method"] or one["stages"] != other["stages"]:
         return None
-    mine, theirs = one["hyperparameters"], other["hyperparameters"]
-    names = [name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name)]
-    return (names[0], mine.get(names[0]), theirs.get(names[0])) if len(names) == 1 else None
+    before, after = one["hyperparameters"], other["hyperparameters"]
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    return (names[0], before.get(names[0]), after.get(names[0])) if len(names) == 1 else None
 
 
-def ablation_table(found: pd.DataFrame, task: str, model: str) -> pd.DataFrame:
-    """As people read it: one row per arm."""
-    here = found[(found["task"] == task) & (found["model"] == model)]
-    rows: dict[str, dict[str, str]] = {}
-    for row in here.to_dict("records"):
-        change = f"{row['setting']}: {row['default']} → {row['value']}"
-        mine = rows.setdefault(row["arm"], {"change": change, "arm": row["arm"]})
-        if isinstance(row["measure"], str):
-            info = MEASURES[row["measure"]]
-            interval = Interval(row["difference"], row["low"], row["high"], int(row["n"]))
-            text = interval_text(interval, int(row["n"]))
-            header = info.label + (f" ({info.unit})" if info.unit else "")
-            mine[header] = f"+{text}" if row["difference"] > 0 and not text.startswith("0 ") else text
-        mine["seeds"] = str(row["seeds"])
-        mine["crashed"] = ", ".join(
-            f"{count} {name}" for count, name in ((row["diverged"], "diverged"), (row["below"], "below π0")) if count
-        )
-    frame = pd.DataFrame(list(rows.values())).fillna("")
-    last = ["crashed", "seeds"]
-    return frame[[*(name for name in frame if name not in last), *last]] if rows else frame
+def ablation_table(found: pd.DataFrame) -> pd.DataFrame:
+    """The rows of one task and model as people read them: one row per arm."""
+    return one_row_per_arm(map(_texts, found.to_dict("records")), last=["crashed", "seeds"])
 
 
 def write_ablations(run: RunFrames, against: str, directory: str | Path, console: Console | None = None) -> list[Path]:
     """Print the differences; write ``ablation.md``, ``.tex``, ``.html`` and ``.csv``. [] where there are none."""
-    console = console or wide_console()
     found = ablations(run, against)
-    sections = []
-    for task, model, _ in run.groups():
-        frame = ablation_table(found, task, model)
-        if not frame.empty:
-            sections.append(Section(f"{task} · {model}: {against} with one setting changed", frame, _notes(found)))
-            print_section(sections[-1], console)
+    title = f"{against} with one setting changed"
+    sections = sections_of(found, title, ablation_table, lambda _: _notes(found))
+    print_sections(sections, console)
     return write_sections(directory, "ablation", sections, {"ablation": found}) if sections else []
+
+
+def _below_reference(cells: pd.DataFrame, known: list[str]) -> int:
+    """In how many cells the reward that is wanted, gold or else the judge's, ended below π0's own."""
+    wanted = "gold" if "gold" in known else "judge"
+    if wanted not in cells or f"reference_{wanted}" not in cells:
+        return 0
+    return int((cells[wanted] < cells[f"reference_{wanted}"]).sum())
+
+
+def _texts(row: Mapping[Hashable, Any]) -> dict[str, str]:
+    """A row of `ablations` by the columns of the table."""
+    texts = {"change": f"{row['setting']}: {row['default']} → {row['value']}", "arm": row["arm"]}
+    if isinstance(row["measure"], str):
+        interval = Interval.from_columns(row, "difference")
+        texts[measure_header(MEASURES[row["measure"]])] = interval.difference_text()
+    crashed = ((row["diverged"], "diverged"), (row["below"], "below π0"))
+    return texts | {
+        "crashed": ", ".join(f"{count} {name}" for count, name in crashed if count),
+        "seeds": str(row["seeds"]),
+    }
 
 
 def _notes(found: pd.DataFrame) -> list[str]:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.analysis.layout import Section, write_sections
-from bench.analysis.statistics import Interval, mean_intervals
-from bench.analysis.tables.main import interval_text
+from bench.analysis.interval import Interval
+from bench.analysis.layout import write_sections
+from bench.analysis.statistics import mean_intervals
+from bench.analysis.tables.sections import one_row_per_arm, sections_of
 from bench.records.loading import RunFrames
 
 STAGE = "cost_stage_"
@@ -35,35 +36,28 @@ def costs(run: RunFrames) -> pd.DataFrame:
     ok = run.records[run.records["status"] == "ok"]
     items = [name for name in (*TOTALS, *(str(each) for each in ok if str(each).startswith(STAGE))) if name in ok]
     keys, samples = [], []
-    for arm, cells in ok.groupby(["task", "model", "arm"], sort=False):
+    for (task, model, arm), cells in ok.groupby(["task", "model", "arm"], sort=False):
         for item in items:
             if cells[item].notna().any():
-                keys.append((*arm, item))
+                keys.append({"task": task, "model": model, "arm": arm, "item": item})
                 samples.append(cells[item].to_numpy(float))
-    rows = [(*key, x.mean, x.low, x.high, x.n) for key, x in zip(keys, mean_intervals(samples), strict=True)]
+    rows = [key | x.columns() for key, x in zip(keys, mean_intervals(samples), strict=True)]
     return pd.DataFrame(rows, columns=["task", "model", "arm", "item", "mean", "low", "high", "n"])
 
 
-def cost_table(found: pd.DataFrame, task: str, model: str) -> pd.DataFrame:
-    """As people read it: one row per arm; the stages' seconds stand behind their sum."""
-    here = found[(found["task"] == task) & (found["model"] == model)]
-    stages = [item for item in here["item"].unique() if item.startswith(STAGE)]
-    names = {"cost_seconds": "seconds", **{item: f"{item.removeprefix(STAGE)} (s)" for item in stages}} | TOTALS
-    seeds = here.groupby("arm")["n"].max()
-    rows: dict[str, dict[str, str]] = {}
-    for row in here.to_dict("records"):
-        text = interval_text(Interval(row["mean"], row["low"], row["high"], row["n"]), seeds[row["arm"]])
-        rows.setdefault(row["arm"], {"arm": row["arm"]})[names[row["item"]]] = text
-    frame = pd.DataFrame(list(rows.values())).fillna("")
-    return frame[["arm", *(name for name in names.values() if name in frame)]] if rows else frame
+def cost_table(found: pd.DataFrame) -> pd.DataFrame:
+    """The rows of one task and model as people read them: one row per arm; stages' seconds stand behind their sum."""
+    stages = [item for item in found["item"].unique() if item.startswith(STAGE)]
+    headers = {"cost_seconds": "seconds", **{item: f"{item.removeprefix(STAGE)} (s)" for item in stages}} | TOTALS
+    seeds = found.groupby("arm")["n"].max()
+    frame = one_row_per_arm(
+        {"arm": row["arm"], headers[row["item"]]: Interval.from_columns(row).text(seeds[row["arm"]])}
+        for row in found.to_dict("records")
+    )
+    return frame[[name for name in ("arm", *headers.values()) if name in frame]]
 
 
 def write_costs(run: RunFrames, directory: str | Path) -> list[Path]:
     """Write ``cost.md``, ``.tex``, ``.html`` and ``.csv`` (plain numbers)."""
     found = costs(run)
-    sections = [
-        Section(f"{task} · {model}: cost", frame, NOTES)
-        for task, model, _ in run.groups()
-        if not (frame := cost_table(found, task, model)).empty
-    ]
-    return write_sections(directory, "cost", sections, {"cost": found})
+    return write_sections(directory, "cost", sections_of(found, "cost", cost_table, lambda _: NOTES), {"cost": found})

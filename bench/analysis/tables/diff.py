@@ -14,19 +14,22 @@ import pandas as pd
 from rich.console import Console
 from scipy import stats
 
-from bench.analysis.layout import Section, print_section, wide_console, write_sections
-from bench.analysis.statistics import Interval, holm, paired_difference, unpaired_difference
-from bench.analysis.tables.main import COLUMNS, interval_text
-from bench.analysis.tables.paired import by_seed
+from bench.analysis.interval import Interval
+from bench.analysis.layout import print_sections, write_sections
+from bench.analysis.statistics import holm, paired_difference, unpaired_difference
+from bench.analysis.tables.main_table import SHOWN
+from bench.analysis.tables.paired_cells import by_seed, known_measures
+from bench.analysis.tables.sections import p_text, sections_of
 from bench.measures.registry import MEASURES
 from bench.records.loading import RunFrames
 
 ALPHA = 0.05
-COMPARED = (*COLUMNS, "judge")
+COMPARED = (*SHOWN, "judge")
 """The measures that are tested: those of the main table, and the judge where gold is not known."""
 SETTINGS = ("hyperparameters", "stages", "task_settings", "model_settings", "versions", "commit")
 SHOWN_CELLS = 8
 ARM = ["task", "model", "arm"]
+COLUMNS = [*ARM, "measure", "before", "after", "difference", "low", "high", "n", "paired", "errors", "p"]
 
 
 def differences(one: RunFrames, two: RunFrames) -> pd.DataFrame:
@@ -38,17 +41,14 @@ def differences(one: RunFrames, two: RunFrames) -> pd.DataFrame:
     difference in standard errors; `p`, and `p_holm`, adjusted for all tests of the task (Holm 1979). NaN where no test
     can be made: with one seed, or with differences that do not vary. Only cells with status ok.
     """
-    rows = []
-    mine, theirs = (_arms(run.records[run.records["status"] == "ok"]) for run in (one, two))
-    for key, before in mine.items():
-        after = theirs.get(key, before[:0])
-        known = [
-            m for m in COMPARED if m in before and m in after and before[m].notna().any() and after[m].notna().any()
-        ]
-        for measure in (m for m in known if m != "judge" or "gold" not in known):
-            rows.append((*key, measure, *_test(before, after, measure)))
-    names = [*ARM, "measure", "before", "after", "difference", "low", "high", "n", "paired", "errors", "p"]
-    frame = pd.DataFrame(rows, columns=names)
+    first, second = (_arms(run.records[run.records["status"] == "ok"]) for run in (one, two))
+    rows = [
+        dict(zip(ARM, arm, strict=True)) | {"measure": measure} | _test(before, second[arm], measure)
+        for arm, before in first.items()
+        if arm in second
+        for measure in known_measures(COMPARED, before, second[arm])
+    ]
+    frame = pd.DataFrame(rows, columns=COLUMNS)
     frame["p_holm"] = frame.groupby("task", sort=False)["p"].transform(lambda p: holm(p.to_numpy()))
     order = frame["errors"].abs().sort_values(ascending=False, kind="stable").index
     return frame.loc[order].reset_index(drop=True)
@@ -61,18 +61,18 @@ def moved(found: pd.DataFrame) -> pd.DataFrame:
 
 def changes(one: RunFrames, two: RunFrames) -> Iterator[str]:
     """What else differs, one line each: arms of one run alone, settings, versions, commits, and how cells ended."""
-    mine, theirs = _arms(one.records), _arms(two.records)
-    for here, there, which in ((mine, theirs, "first"), (theirs, mine, "second")):
-        if alone := [key for key in here if key not in there]:
-            yield f"Only in the {which} run: {'; '.join(' · '.join(key) for key in alone)}."
-    both = [key for key in mine if key in theirs]
+    first, second = _arms(one.records), _arms(two.records)
+    for here, there, which in ((first, second, "first"), (second, first, "second")):
+        if alone := [arm for arm in here if arm not in there]:
+            yield f"Only in the {which} run: {'; '.join(' · '.join(arm) for arm in alone)}."
+    both = [arm for arm in first if arm in second]
     arms_of: dict[str, list[str]] = defaultdict(list)
-    for key in both:
-        before, after = _settings(mine[key]), _settings(theirs[key])
+    for arm in both:
+        before, after = _settings(first[arm]), _settings(second[arm])
         for name in {**before, **after}:
             if before.get(name) != after.get(name):
                 change = f"{name}: {before.get(name, 'not there')} → {after.get(name, 'not there')}"
-                arms_of[change].append(" · ".join(key))
+                arms_of[change].append(" · ".join(arm))
     for change, arms in arms_of.items():
         yield f"{change} ({'all arms' if len(arms) == len(both) else '; '.join(arms)})"
     ended = _cells(one).join(_cells(two), how="inner", lsuffix="_before", rsuffix="_after")
@@ -87,63 +87,60 @@ def changes(one: RunFrames, two: RunFrames) -> Iterator[str]:
 def same_values(one: RunFrames, two: RunFrames) -> tuple[int, int]:
     """How many cells both runs have, and how many of them with exactly the same measures."""
     measures = [name for name in one.measures | two.measures if name in one.records or name in two.records]
-    mine, theirs = (_cells(run).reindex(columns=measures).astype(float) for run in (one, two))
-    both = mine.index.intersection(theirs.index)
-    a, b = mine.loc[both].to_numpy(), theirs.loc[both].to_numpy()
+    first, second = (_cells(run).reindex(columns=measures).astype(float) for run in (one, two))
+    both = first.index.intersection(second.index)
+    a, b = first.loc[both].to_numpy(), second.loc[both].to_numpy()
     return len(both), int(((a == b) | (np.isnan(a) & np.isnan(b))).all(1).sum())
 
 
-def diff_table(found: pd.DataFrame, task: str) -> pd.DataFrame:
-    """What moved in one task, as people read it."""
-    rows = []
-    for row in found[found["task"] == task].to_dict("records"):
-        interval = interval_text(Interval(row["difference"], row["low"], row["high"], row["n"]), row["n"])
-        rows.append(
+def diff_table(found: pd.DataFrame) -> pd.DataFrame:
+    """The rows of one task as people read them."""
+    return pd.DataFrame(
+        [
             {
                 "arm": row["arm"],
                 "model": row["model"],
                 "measure": MEASURES[row["measure"]].label,
                 "before": f"{row['before']:.3g}",
                 "after": f"{row['after']:.3g}",
-                "difference": f"+{interval}" if row["difference"] > 0 else interval,
+                "difference": Interval.from_columns(row, "difference").difference_text(),
                 "standard errors": f"{row['errors']:+.1f}",
-                "p (Holm)": "< 0.001" if row["p_holm"] < 0.001 else f"{row['p_holm']:.2g}",
-                "seeds": f"{row['n']} paired" if row["paired"] else f"{row['n']} unpaired",
+                "p (Holm)": p_text(row["p_holm"]),
+                "seeds": f"{row['n']} {'paired' if row['paired'] else 'unpaired'}",
             }
-        )
-    return pd.DataFrame(rows)
+            for row in found.to_dict("records")
+        ]
+    )
 
 
 def write_diff(
     one: RunFrames, two: RunFrames, directory: str | Path | None = None, console: Console | None = None
 ) -> list[Path]:
     """Print what moved and what was changed; with `directory`, write ``diff.md``, ``.tex``, ``.html`` and ``.csv``."""
-    console = console or wide_console()
-    found, lines = differences(one, two), list(changes(one, two))
+    found = differences(one, two)
     common, same = same_values(one, two)
     if common == same == len(one.records) == len(two.records):
-        remarks = [f"Identical: all {common} cells have the same measures.", *lines]
-        sections = []
+        sections, outcome = [], f"Identical: all {common} cells have the same measures."
     else:
-        beyond = moved(found)
-        sections = [
-            Section(f"{task}: moved beyond noise", diff_table(beyond, task), [_note(found[found["task"] == task])])
-            for task in beyond["task"].drop_duplicates()
-        ]
-        tests = int(found["p"].notna().sum())
-        remarks = [
+        beyond, tests = moved(found), int(found["p"].notna().sum())
+        tests_of_task = found.groupby("task")["p"].count()
+        sections = sections_of(
+            beyond,
+            "moved beyond noise",
+            diff_table,
+            lambda rows: [_note(tests_of_task[rows["task"].iloc[0]])],
+            by=["task"],
+        )
+        outcome = (
             f"{len(beyond)} of {tests} tested differences are beyond noise; "
-            f"of {common} common cells {same} have exactly the same measures.",
-            *lines,
-        ]
-    for section in sections:
-        print_section(section, console)
-    for line in remarks:
-        console.print(line, markup=False, highlight=False)
+            f"of {common} common cells {same} have exactly the same measures."
+        )
+    remarks = [outcome, *changes(one, two)]
+    print_sections(sections, console, remarks)
     return write_sections(directory, "diff", sections, {"diff": found}, remarks) if directory else []
 
 
-def _test(before: pd.DataFrame, after: pd.DataFrame, measure: str) -> tuple[Any, ...]:
+def _test(before: pd.DataFrame, after: pd.DataFrame, measure: str) -> dict[str, Any]:
     """The columns of `differences` from `before` on."""
     old, new = (
         {seed: value for seed, value in by_seed(cells, measure).items() if math.isfinite(value)}
@@ -153,23 +150,14 @@ def _test(before: pd.DataFrame, after: pd.DataFrame, measure: str) -> tuple[Any,
     paired = len(common) >= 2
     if paired:
         old, new = ({seed: values[seed] for seed in common} for values in (old, new))
-        x = paired_difference(new, old)
-        d, p, degrees = x.difference, x.p, float(x.difference.n - 1)
+        test = paired_difference(new, old)
+        difference, p, degrees = test.difference, test.p, float(test.difference.n - 1)
     else:
-        d, p, degrees = unpaired_difference(list(new.values()), list(old.values()))
-    error = d.half / stats.t.ppf(1 - ALPHA / 2, degrees) if math.isfinite(p) else math.nan
-    size = d.mean / error if error else 0.0
-    return (
-        float(np.mean(list(old.values()))),
-        float(np.mean(list(new.values()))),
-        d.mean,
-        d.low,
-        d.high,
-        d.n,
-        paired,
-        size,
-        p,
-    )
+        difference, p, degrees = unpaired_difference(list(new.values()), list(old.values()))
+    error = difference.half / stats.t.ppf(1 - ALPHA / 2, degrees) if math.isfinite(p) else math.nan
+    means = {"before": float(np.mean(list(old.values()))), "after": float(np.mean(list(new.values())))}
+    in_errors = difference.mean / error if error else 0.0
+    return means | difference.columns("difference") | {"paired": paired, "errors": in_errors, "p": p}
 
 
 def _arms(records: pd.DataFrame) -> dict[tuple[str, ...], pd.DataFrame]:
@@ -197,9 +185,9 @@ def _flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, 
             yield f"{before}{name}", value
 
 
-def _note(tests: pd.DataFrame) -> str:
+def _note(tests: int) -> str:
     return (
         "After less before, ± half of the 95 % interval: paired by seed where both runs have two seeds in common "
-        f"(Student's t), else unpaired (Welch). Beyond noise: p < {ALPHA} after adjustment for the "
-        f"{int(tests['p'].notna().sum())} tests of the task (Holm)."
+        f"(Student's t), else unpaired (Welch). Beyond noise: p < {ALPHA} after adjustment for the {tests} tests of "
+        "the task (Holm)."
     )

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
 
-from bench.analysis.layout import Section, print_section, wide_console, write_sections
-from bench.analysis.statistics import Equivalence, Interval, equivalence_test, holm
-from bench.analysis.tables.main import interval_text
-from bench.analysis.tables.paired import by_seed, held_against
+from bench.analysis.interval import Interval
+from bench.analysis.layout import print_sections, write_sections
+from bench.analysis.statistics import Equivalence, equivalence_test, holm
+from bench.analysis.tables.paired_cells import by_seed, held_against, other_arms
+from bench.analysis.tables.sections import p_text, sections_of
 from bench.contracts.errors import BenchError, nearest
 from bench.contracts.measure import MeasureInfo
 from bench.measures.registry import MEASURES
@@ -20,6 +22,7 @@ from bench.records.loading import RunFrames
 
 ALPHA = 0.05
 EQUIVALENT, DIFFERENT, UNDECIDED = "equivalent", "different", "undecided"
+COLUMNS = ["task", "model", "arm", "measure", "margin", "difference", "low", "high", "n", "p", "p_holm", "verdict"]
 
 
 def parse_margins(texts: Sequence[str]) -> dict[str, float]:
@@ -55,24 +58,24 @@ def equivalences(run: RunFrames, against: str, margins: Mapping[str, float]) -> 
     Raises:
         BenchError: an unknown arm or measure, with the nearest name; or a measure that no cell of the run has.
     """
-    _known(run, margins)
+    _refuse_unknown(run, margins)
     rows = []
-    for task, model, cells, theirs in held_against(run, against):
-        for arm, own in cells.groupby("arm", sort=False):
-            for measure, margin in margins.items() if arm != against else ():
-                if measure in cells:
-                    x = equivalence_test(by_seed(own, measure), by_seed(theirs, measure), margin, ALPHA)
-                    d = x.difference
-                    if d.n:
-                        rows.append((task, model, arm, measure, margin, d.mean, d.low, d.high, d.n, x.p, verdict(x)))
-    names = ["task", "model", "arm", "measure", "margin", "difference", "low", "high", "n", "p", "verdict"]
-    frame = pd.DataFrame(rows, columns=names)
-    adjusted = frame.groupby(["task", "model"], sort=False)["p"].transform(lambda p: holm(p.to_numpy()))
-    frame.insert(10, "p_holm", adjusted)
+    for task, model, cells, baseline in held_against(run, against):
+        for arm, own in other_arms(cells, against):
+            for measure, margin in margins.items():
+                if measure not in cells:
+                    continue
+                test = equivalence_test(by_seed(own, measure), by_seed(baseline, measure), margin, ALPHA)
+                if test.difference.n:
+                    row = {"task": task, "model": model, "arm": arm, "measure": measure, "margin": margin}
+                    row |= test.difference.columns("difference")
+                    rows.append(row | {"p": test.p, "verdict": equivalence_verdict(test)})
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    frame["p_holm"] = frame.groupby(["task", "model"], sort=False)["p"].transform(lambda p: holm(p.to_numpy()))
     return frame
 
 
-def verdict(test: Equivalence) -> str:
+def equivalence_verdict(test: Equivalence) -> str:
     """What the interval says of the margin: see `equivalences`."""
     if test.equivalent:
         return EQUIVALENT
@@ -80,24 +83,22 @@ def verdict(test: Equivalence) -> str:
     return DIFFERENT if beyond and test.equivalent is not None else UNDECIDED
 
 
-def equivalence_table(
-    found: pd.DataFrame, task: str, model: str, measures: Mapping[str, MeasureInfo] = MEASURES
-) -> pd.DataFrame:
-    """As people read it: one row per arm and measure."""
+def equivalence_table(found: pd.DataFrame, measures: Mapping[str, MeasureInfo] = MEASURES) -> pd.DataFrame:
+    """The rows of one task and model as people read them: one row per arm and measure."""
     labels = {name: info.label for name, info in measures.items()}
-    here = found[(found["task"] == task) & (found["model"] == model)]
     rows = []
-    for row in here.to_dict("records"):
-        low, high = row["low"], row["high"]
+    for row in found.to_dict("records"):
+        interval = Interval.from_columns(row, "difference")
+        known = math.isfinite(interval.low)
         rows.append(
             {
                 "arm": row["arm"],
                 "measure": labels.get(row["measure"], row["measure"]),
-                "difference": interval_text(Interval(row["difference"], low, high, row["n"]), row["n"]),
-                "90 % interval": f"[{low:.3g}, {high:.3g}]" if math.isfinite(low) else "none",
+                "difference": interval.text(),
+                "90 % interval": f"[{interval.low:.3g}, {interval.high:.3g}]" if known else "none",
                 "margin": f"±{row['margin']:g}",
-                "p": _p_text(row["p"]),
-                "p (Holm)": _p_text(row["p_holm"]),
+                "p": p_text(row["p"]),
+                "p (Holm)": p_text(row["p_holm"]),
                 "verdict": row["verdict"],
                 "seeds": str(row["n"]),
             }
@@ -109,20 +110,14 @@ def write_equivalences(
     run: RunFrames, against: str, margins: Mapping[str, float], directory: str | Path, console: Console | None = None
 ) -> list[Path]:
     """Print the verdicts, and write ``equivalence.md``, ``.tex``, ``.html`` and ``.csv`` (plain numbers)."""
-    console = console or wide_console()
     found = equivalences(run, against, margins)
-    sections = []
-    for task, model, _ in run.groups():
-        frame = equivalence_table(found, task, model, run.measures)
-        if frame.empty:
-            continue
-        title, note = f"{task} · {model}: equivalence to {against}, paired by seed", _note(len(frame))
-        sections.append(Section(title, frame, [note]))
-        print_section(sections[-1], console)
+    as_texts = partial(equivalence_table, measures=run.measures)
+    sections = sections_of(found, f"equivalence to {against}, paired by seed", as_texts, _notes)
+    print_sections(sections, console)
     return write_sections(directory, "equivalence", sections, {"equivalence": found})
 
 
-def _known(run: RunFrames, margins: Mapping[str, float]) -> None:
+def _refuse_unknown(run: RunFrames, margins: Mapping[str, float]) -> None:
     parts = {str(name) for name in run.records if str(name).startswith(("gold_", "reference_gold_"))}
     here = {name for name in [*run.measures, *parts] if name in run.records and run.records[name].notna().any()}
     here |= {"hypervolume"}
@@ -133,13 +128,9 @@ def _known(run: RunFrames, margins: Mapping[str, float]) -> None:
             raise BenchError(f"--margin: no cell of {run.directory} has the measure {measure!r}")
 
 
-def _note(tests: int) -> str:
-    return (
+def _notes(found: pd.DataFrame) -> list[str]:
+    return [
         "Two one-sided tests at 5 % each: equivalent where the 90 % interval (Student's t over seeds) lies inside the "
         "margin, different where it lies wholly beyond it, undecided otherwise. Margins have to be stated before "
-        f"looking. Verdicts are not adjusted for their number ({tests}); p (Holm) is."
-    )
-
-
-def _p_text(p: float) -> str:
-    return "none" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.2g}"
+        f"looking. Verdicts are not adjusted for their number ({len(found)}); p (Holm) is."
+    ]

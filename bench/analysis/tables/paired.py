@@ -6,27 +6,30 @@ out of a difference.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
 
-from bench.analysis.curves.paths import by_cell, by_method
-from bench.analysis.layout import Section, print_section, wide_console, write_sections
-from bench.analysis.statistics import Interval, holm, paired_difference
-from bench.analysis.tables.main import interval_text
-from bench.contracts.errors import BenchError, nearest
+from bench.analysis.curves.paths import by_method
+from bench.analysis.interval import Interval
+from bench.analysis.layout import print_sections, write_sections
+from bench.analysis.statistics import holm, paired_difference
+from bench.analysis.tables.paired_cells import by_seed, held_against, known_measures, other_arms
+from bench.analysis.tables.sections import measure_header, one_row_per_arm, p_text, sections_of
 from bench.measures.registry import MEASURES
 from bench.records.loading import RunFrames
 
-FAMILY = ("proxy", "gold", "judge", "kl", "perplexity_reference", "ece_debiased", "hypervolume")
-"""The measures that are compared. Judge only where gold is not known: elsewhere it is the same."""
+COMPARED = ("proxy", "gold", "judge", "kl", "perplexity_reference", "ece_debiased", "hypervolume")
+"""The measures that are compared: one family of tests."""
+COLUMNS = ["task", "model", "arm", "measure", "difference", "low", "high", "n"]
+COLUMNS += ["improved", "improved_low", "improved_high", "p"]
 
 
 def paired_differences(run: RunFrames, against: str) -> pd.DataFrame:
-    """One row per task, model, arm other than `against`, and measure of `FAMILY`.
+    """One row per task, model, arm other than `against`, and measure of `COMPARED`.
 
     Columns: `task`, `model`, `arm`, `measure`; `difference`, `low`, `high` (95 %, Student's t over seeds), `n` (seeds
     that both arms have, status ok); `improved`, `improved_low`, `improved_high` (share of seeds in which the arm is
@@ -36,96 +39,54 @@ def paired_differences(run: RunFrames, against: str) -> pd.DataFrame:
         BenchError: no arm is called `against`, with the nearest name.
     """
     rows = []
-    for task, model, cells, theirs in held_against(run, against):
-        known = [measure for measure in FAMILY if measure in cells and cells[measure].notna().any()]
-        known = [measure for measure in known if measure != "judge" or "gold" not in known]
-        for arm, own in cells.groupby("arm", sort=False):
-            for measure in known if arm != against else ():
-                x = paired_difference(by_seed(own, measure), by_seed(theirs, measure))
+    for task, model, cells, baseline in held_against(run, against):
+        known = known_measures(COMPARED, cells)
+        for arm, own in other_arms(cells, against):
+            for measure in known:
+                x = paired_difference(by_seed(own, measure), by_seed(baseline, measure))
                 if x.difference.n:
-                    d, i = x.difference, x.improvement
-                    rows.append((task, model, arm, measure, d.mean, d.low, d.high, d.n, i.mean, i.low, i.high, x.p))
-    names = [
-        "task",
-        "model",
-        "arm",
-        "measure",
-        "difference",
-        "low",
-        "high",
-        "n",
-        "improved",
-        "improved_low",
-        "improved_high",
-        "p",
-    ]
-    frame = pd.DataFrame(rows, columns=names)
+                    row = {"task": task, "model": model, "arm": arm, "measure": measure, "p": x.p}
+                    row |= x.improvement.columns("improved", "improved_")
+                    rows.append(row | x.difference.columns("difference"))
+    frame = pd.DataFrame(rows, columns=COLUMNS)
     frame["p_holm"] = frame.groupby(["task", "model"], sort=False)["p"].transform(lambda p: holm(p.to_numpy()))
     return frame
 
 
-def held_against(run: RunFrames, against: str) -> Iterator[tuple[str, str, pd.DataFrame, pd.DataFrame]]:
-    """Task, model, their cells that ended well (with `hypervolume`), and those of the arm `against` among them.
-
-    Raises:
-        BenchError: no arm is called `against`, with the nearest name.
-    """
-    arms = list(dict.fromkeys(run.records["arm"]))
-    if against not in arms:
-        raise BenchError(f"no arm {against!r} in {run.directory}{nearest(against, arms)}")
-    records = run.records.set_index("cell", drop=False)
-    records = records.assign(hypervolume=by_cell(run).reindex(records.index))
-    for (task, model), cells in records[records["status"] == "ok"].groupby(["task", "model"], sort=False):
-        yield str(task), str(model), cells, cells[cells["arm"] == against]
-
-
-def by_seed(cells: pd.DataFrame, measure: str) -> dict[Hashable, float]:
-    """A measure of one arm's cells by their seed."""
-    return dict(zip(cells["seed"], cells[measure].astype(float), strict=True))
-
-
-def paired_table(differences: pd.DataFrame, task: str, model: str) -> pd.DataFrame:
-    """As people read it: one row per arm, in each cell the difference, and beneath it p."""
-    here = differences[(differences["task"] == task) & (differences["model"] == model)]
-    table: dict[str, dict[str, str]] = {}
-    for row in here.to_dict("records"):
-        info = MEASURES[row["measure"]]
-        header = info.label + (f" ({info.unit})" if info.unit else "")
-        interval = Interval(row["difference"], row["low"], row["high"], row["n"])
-        text = interval_text(interval, row["n"])
-        sign = "+" if row["difference"] > 0 and not text.startswith("0 ") else ""
-        table.setdefault(row["arm"], {"arm": row["arm"]})[header] = f"{sign}{text}{_p_text(row['p_holm'])}"
-        table[row["arm"]]["seeds"] = f"{max(int(row['n']), int(table[row['arm']].get('seeds', 0)))}"
-    frame = pd.DataFrame(list(table.values())).fillna("")
-    return frame[[*(name for name in frame if name != "seeds"), "seeds"]] if len(frame) else frame
+def paired_table(differences: pd.DataFrame) -> pd.DataFrame:
+    """The rows of one task and model as people read them: one row per arm; differences, and beneath each its p."""
+    seeds = differences.groupby("arm")["n"].max()
+    return one_row_per_arm(
+        (
+            {
+                "arm": row["arm"],
+                measure_header(MEASURES[row["measure"]]): _difference_and_p(row),
+                "seeds": str(seeds[row["arm"]]),
+            }
+            for row in differences.to_dict("records")
+        ),
+        last=["seeds"],
+    )
 
 
 def write_paired(run: RunFrames, against: str, directory: str | Path, console: Console | None = None) -> list[Path]:
     """Print the differences; write ``paired.md``, ``.tex``, ``.html``, ``.csv``, and ``frontier.csv`` (by method)."""
-    console = console or wide_console()
     differences = paired_differences(run, against)
-    sections = []
-    for task, model, _ in run.groups():
-        frame = paired_table(differences, task, model)
-        if frame.empty:
-            continue
-        tests = int(((differences["task"] == task) & (differences["model"] == model) & differences["p"].notna()).sum())
-        title, note = f"{task} · {model}: difference to {against}, paired by seed", _note(tests)
-        sections.append(Section(title, frame, [note]))
-        print_section(sections[-1], console)
+    sections = sections_of(differences, f"difference to {against}, paired by seed", paired_table, _notes)
+    print_sections(sections, console)
     return write_sections(directory, "paired", sections, {"paired": differences, "frontier": by_method(run)})
 
 
-def _note(tests: int) -> str:
+def _difference_and_p(row: Mapping[Hashable, Any]) -> str:
+    text, p = Interval.from_columns(row, "difference").difference_text(), p_text(row["p_holm"])
+    return text if p == "none" else f"{text}\np {p}" if p.startswith("<") else f"{text}\np = {p}"
+
+
+def _notes(differences: pd.DataFrame) -> list[str]:
+    tests = int(differences["p"].notna().sum())
     if not tests:
-        return "No test was possible: that takes two seeds of both arms."
-    return (
+        return ["No test was possible: that takes two seeds of both arms."]
+    return [
         f"Mean over seeds ± half of the 95 % interval (Student's t); p: paired t test, adjusted for the {tests} tests "
         "of this table (Holm). A large p does not say that there is no difference."
-    )
-
-
-def _p_text(p: float) -> str:
-    if math.isnan(p):
-        return ""
-    return "\np < 0.001" if p < 0.001 else f"\np = {p:.2g}"
+    ]

@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special, stats
 from scipy.sparse.csgraph import connected_components
 
-from bench.analysis.statistics import Interval, two_level_bootstrap
+from bench.analysis.interval import Interval
+from bench.analysis.statistics import two_level_bootstrap
 
 Array = NDArray[np.float64]
 
@@ -189,20 +190,8 @@ def _mirrored(x: Interval) -> Interval:
 def _row(
     first: str, second: str, won: int, lost: int, one: float, two: float, rate: Interval, even: Interval
 ) -> dict[str, object]:
-    return {
-        "first": first,
-        "second": second,
-        "win": won,
-        "loss": lost,
-        "rate": rate.mean,
-        "low": rate.low,
-        "high": rate.high,
-        "matched": even.mean,
-        "matched_low": even.low,
-        "matched_high": even.high,
-        "first_length": one,
-        "second_length": two,
-    }
+    counts = {"first": first, "second": second, "win": won, "loss": lost, "first_length": one, "second_length": two}
+    return counts | rate.columns("rate") | even.columns("matched", "matched_")
 
 
 def _win_tables(rows: pd.DataFrame, arms: list[str]) -> Array:

@@ -11,9 +11,8 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
-from bench.analysis.layout import Section, print_section, wide_console, write_sections
-from bench.analysis.statistics import Interval
-from bench.analysis.tables.main import interval_text
+from bench.analysis.interval import Interval
+from bench.analysis.layout import Section, print_sections, write_sections
 from bench.analysis.winrates.pairs import MOST, REFERENCE, Comparisons, comparisons, contestants
 from bench.analysis.winrates.rates import intransitive, ratings, win_rates
 from bench.records.loading import RunFrames
@@ -112,9 +111,7 @@ def notes_on(tournament: Tournament) -> Iterator[str]:
 
 def render_win_rates(run: RunFrames, console: Console | None = None, arms: Sequence[str] = ()) -> None:
     """Print one table per task and model with its notes; nothing where nobody could judge."""
-    console = console or wide_console()
-    for each in tournaments(run, arms):
-        print_section(_section(each), console)
+    print_sections([_section(each) for each in tournaments(run, arms)], console)
 
 
 def write_win_rates(run: RunFrames, directory: str | Path, arms: Sequence[str] = ()) -> list[Path]:
@@ -137,7 +134,7 @@ def _cell(pair: pd.Series) -> str:
     judged = pair["win"] + pair["tie"] + pair["loss"]
     if not judged:
         return "unparsable"
-    rate = interval_text(Interval(pair["rate"], pair["low"], pair["high"], pair["seeds"]), pair["seeds"])
+    rate = Interval.from_columns(pair, "rate", n="seeds").text()
     shares = " / ".join(f"{100 * pair[name] / judged:.0f}" for name in ("win", "tie", "loss"))
     matched = f"≈ {pair['matched']:.2f}" if math.isfinite(pair["matched"]) else "≈ none"
     return f"{rate}\n{shares}\n{matched}"

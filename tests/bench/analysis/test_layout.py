@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from bench.analysis.layout import Section, html_page, latex, markdown, print_section
+from bench.analysis.layout import Section, html_page, latex, markdown, print_sections
 
 FRAME = pd.DataFrame({"arm": ["a|b & <c>", "π0"], "gold ↑": ["0.5 ± 0.1\np < 0.001", "[0.2]"]})
 SECTION = Section("r & d · tiny", FRAME, ["5 % of <all>"], {("a|b & <c>", "gold ↑")})
@@ -62,6 +62,6 @@ def test_latex_escapes_and_marks_in_bold():
 @pytest.mark.parametrize("width", [200, 24])
 def test_the_terminal_stars_what_is_marked_and_cuts_nothing_off(width):
     out = io.StringIO()
-    print_section(SECTION, Console(file=out, width=width))
+    print_sections([SECTION], Console(file=out, width=width))
     for text in ("a|b & <c>", "0.5 ± 0.1", "p < 0.001*", "[0.2]", "5 % of <all>"):
         assert text in out.getvalue()

@@ -15,7 +15,7 @@ from bench.records.files import RECORDS
 AGGREGATE = """
 import resource, sys, time
 from bench.records.loading import load_run
-from bench.analysis.tables.main import summarise
+from bench.analysis.tables.main_table import summarise
 started = time.process_time()
 rows = summarise(load_run(sys.argv[1]))
 print(len(rows), time.process_time() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)

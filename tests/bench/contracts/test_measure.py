@@ -11,7 +11,7 @@ import pytest
 
 import bench
 from bench.analysis.tables.equivalence import equivalences
-from bench.analysis.tables.main import main_table, sections, summarise
+from bench.analysis.tables.main_table import main_sections, main_table, summarise
 from bench.contracts.errors import BenchError
 from bench.contracts.measure import COLUMNS, Measure
 from bench.matrix.reading import parse_matrix
@@ -179,7 +179,7 @@ def test_tables_show_a_measure_with_its_label_and_direction_and_need_no_plug_in(
     rows = summarise(run)
     assert set(rows[rows["measure"] == "good_enough"]["arm"]) == {"sft", "tell"}
     assert "good enough (shares) ↑" in main_table(run)
-    assert "good enough (shares) ↑" in sections(run)[0].frame
+    assert "good enough (shares) ↑" in main_sections(run)[0].frame
     assert not any("good enough" in name for name in main_table(load_run(folder / "without")))
     assert set(equivalences(run, "sft", {"good_enough": 0.1})["measure"]) == {"good_enough"}
 

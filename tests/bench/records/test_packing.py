@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.analysis.tables.main import main_table, notes
+from bench.analysis.tables.main_table import main_table
+from bench.analysis.tables.main_table_notes import main_table_notes
 from bench.analysis.winrates.pairs import FILE, comparisons, fingerprint
 from bench.contracts.errors import BenchError
 from bench.judging.asking import judge_run
@@ -67,7 +68,7 @@ def test_records_and_tables_are_the_same(both):
     assert recorded(whole.directory) == recorded(packed.directory)
     assert packed.pending == []
     pd.testing.assert_frame_equal(main_table(whole), main_table(packed))
-    assert notes(whole, "reviews", "tiny") == notes(packed, "reviews", "tiny")
+    assert main_table_notes(whole, "reviews", "tiny") == main_table_notes(packed, "reviews", "tiny")
 
 
 def test_numbers_of_frames_are_the_same_to_single_precision(both):

@@ -10,7 +10,8 @@ from bench.analysis.claims.cells import Cells, Values, group_name, intervals
 from bench.analysis.claims.derived import DERIVED
 from bench.analysis.claims.kinds.kind import Kind, in_braces
 from bench.analysis.claims.tested import Outcome, Tested, Variant
-from bench.analysis.statistics import Interval, equivalence_test, paired_difference
+from bench.analysis.interval import Interval
+from bench.analysis.statistics import equivalence_test, paired_difference
 from bench.records.claims import ClaimTest, arm_labels
 
 PLACES = ("end", "equal kl", "equal compute")

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from bench.analysis.claims.cells import Cells
 from bench.analysis.claims.tested import Outcome, Tested, Variant
-from bench.analysis.statistics import Interval
+from bench.analysis.interval import Interval
 from bench.records.claims import ClaimTest, Group, KindName, arm_labels
 
 

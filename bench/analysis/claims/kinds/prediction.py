@@ -12,7 +12,7 @@ from bench.analysis.claims.cells import Cells
 from bench.analysis.claims.derived import COLLAPSE
 from bench.analysis.claims.kinds.kind import Kind
 from bench.analysis.claims.tested import Tested
-from bench.analysis.statistics import Interval
+from bench.analysis.interval import Interval
 from bench.records.claims import ClaimTest, arm_labels
 
 RESAMPLES = 1000

@@ -8,7 +8,8 @@ import pandas as pd
 from bench.analysis.claims.cells import Cells, group_name, intervals
 from bench.analysis.claims.kinds.kind import Kind, in_braces
 from bench.analysis.claims.tested import Tested
-from bench.analysis.statistics import Interval, mean_interval
+from bench.analysis.interval import Interval
+from bench.analysis.statistics import mean_interval
 from bench.records.claims import ClaimTest
 
 

@@ -78,7 +78,7 @@ def test_an_arm_that_never_ended_well_has_its_row(tmp_path):
         record = json.loads(file.read_text())
         record["cell"]["hyperparameters"] = SETTINGS[record["cell"]["arm"]]
         file.write_text(json.dumps(record))
-    table = ablation_table(ablations(load_run(folder), "ppo_max"), "reviews", "tiny")
+    table = ablation_table(ablations(load_run(folder), "ppo_max"))
     assert table[["arm", "crashed", "seeds"]].to_numpy().tolist() == [["no KL", "2 diverged", "2"]]
 
 

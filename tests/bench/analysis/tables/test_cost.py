@@ -24,7 +24,7 @@ def test_items_are_means_over_cells_that_ended_well(run):
 
 
 def test_the_table_has_a_row_per_arm_and_a_column_per_stage(run, tmp_path):
-    table = cost_table(costs(run), "reviews", "tiny").set_index("arm")
+    table = cost_table(costs(run)).set_index("arm")
     assert list(table.index) == [arm[0] for arm in ARMS]
     assert list(table)[:3] == ["seconds", "sft (s)", "policy (s)"]
     assert table.loc["ppo", ["policy (s)", "peak memory (MB)", "reward-model calls"]].tolist() == ["12", "560", "4000"]

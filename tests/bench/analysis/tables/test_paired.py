@@ -63,7 +63,7 @@ def test_one_seed_gives_differences_and_says_that_there_is_no_test(tmp_path):
     rows = paired_differences(run, "sft")
     assert rows["p"].isna().all()
     assert "judge" in set(rows["measure"])
-    table = paired_table(rows, "reviews", "tiny")
+    table = paired_table(rows)
     assert not table.map(lambda text: "±" in text).any().any()
     out = io.StringIO()
     write_paired(run, "sft", tmp_path / "tables", Console(file=out, width=200))

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from bench.analysis.statistics import Interval
-from bench.analysis.tables.main import interval_text, main_table, notes, render_terminal, summarise, write_tables
+from bench.analysis.interval import Interval
+from bench.analysis.tables.main_table import main_table, print_main_table, summarise, write_main_table
+from bench.analysis.tables.main_table_notes import main_table_notes
 from bench.records.loading import load_run
 from tests.bench.analysis.synthetic_run import ARMS, write_run
 
@@ -26,7 +27,7 @@ def whole(tmp_path_factory):
 
 def printed(run, width=200) -> str:
     out = io.StringIO()
-    render_terminal(run, Console(file=out, width=width))
+    print_main_table(run, Console(file=out, width=width))
     return out.getvalue()
 
 
@@ -44,7 +45,7 @@ def printed(run, width=200) -> str:
     ],
 )
 def test_numbers_are_rounded_by_their_uncertainty(interval, text):
-    assert interval_text(interval, seeds=3) == text
+    assert interval.text(seeds=3) == text
 
 
 def test_one_row_per_arm_in_the_matrix_order(whole):
@@ -61,14 +62,14 @@ def test_failures_are_counted_apart_and_never_averaged(whole):
     assert table.loc["ppo", ["seeds ok", "not ok"]].tolist() == ["3/3", ""]
     summary = summarise(whole).set_index(["arm", "measure"])
     assert summary.loc[("ppo without KL", "gold"), "n"] == 2
-    text = "\n".join(notes(whole, "reviews", "tiny"))
+    text = "\n".join(main_table_notes(whole, "reviews", "tiny"))
     assert "ppo without KL, seed 1: diverged at step 40: loss is not finite" in text
     assert "reward gradient, seed 2: failed: RuntimeError: boom" in text
     assert "Traceback" not in text
 
 
 def test_notes_say_what_the_numbers_rest_on(whole):
-    text = "\n".join(notes(whole, "reviews", "tiny"))
+    text = "\n".join(main_table_notes(whole, "reviews", "tiny"))
     assert "N = 200 questions" in text
     assert "500 held-out pairs" in text
     assert "7 chosen equals rejected" in text
@@ -79,7 +80,7 @@ def test_notes_say_what_the_numbers_rest_on(whole):
 
 def test_best_of_n_shows_its_bound_as_a_bound(whole):
     assert main_table(whole).set_index("arm").loc["best of 16", "KL (nats)"] == "≤ 1.84"
-    assert "upper bound" in "\n".join(notes(whole, "reviews", "tiny"))
+    assert "upper bound" in "\n".join(main_table_notes(whole, "reviews", "tiny"))
 
 
 def test_one_seed_without_gold_or_probes_says_so(tmp_path):
@@ -122,7 +123,7 @@ def test_a_narrow_terminal_gets_blocks_with_nothing_cut_off(whole):
 
 
 def test_tables_are_written_in_four_formats(whole, tmp_path):
-    paths = write_tables(whole, tmp_path / "tables")
+    paths = write_main_table(whole, tmp_path / "tables")
     assert [path.name for path in paths] == ["table.md", "table.tex", "table.html", "table.csv"]
     markdown, latex = paths[0].read_text(), paths[1].read_text()
     rows = [line for line in markdown.splitlines() if line.startswith("|")]

@@ -1,0 +1,93 @@
+"""What the reader of the main table has to know: how to read it, what it rests on, and what did not end well."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.analysis.statistics import mean_interval
+from bench.records.loading import RunFrames
+
+SHOWN_FAILURES = 8
+
+
+def main_table_notes(run: RunFrames, task: str, model: str) -> list[str]:
+    """What the reader of the table for `task` and `model` has to know, one line each."""
+    cells = run.records[(run.records["task"] == task) & (run.records["model"] == model)]
+    ok = cells[cells["status"] == "ok"]
+    lines = list(_how_to_read(ok)) if len(ok) else ["No cell has ended well yet."]
+    aside: dict[str, int] = {}
+    for each in cells["set_aside"]:
+        aside |= {reason: max(count, aside.get(reason, 0)) for reason, count in each.items() if count}
+    if aside:
+        lines.append(f"Rows set aside: {', '.join(f'{n:,} {why}' for why, n in sorted(aside.items()))}.")
+    about = {name: value for each in cells["about"] for name, value in each.items()}
+    if about:
+        lines.append(f"About the task: {', '.join(f'{name} {_number(value)}' for name, value in about.items())}.")
+    return [*lines, *_failures(cells[cells["status"] != "ok"])]
+
+
+def pending_note(run: RunFrames) -> list[str]:
+    """One line if cells have no record yet."""
+    if not run.pending:
+        return []
+    total = len(run.pending) + len(run.records)
+    return [f"Unfinished: {len(run.pending)} of {total} cells have no record yet, e.g. {run.pending[0]}."]
+
+
+def _how_to_read(ok: pd.DataFrame) -> Iterator[str]:
+    if ok["seed"].nunique() == 1:
+        yield "One seed: no intervals, and no conclusions."
+    else:
+        yield "Mean ± half of the 95 % interval over seeds (Student's t; win rate: seeds and prompts resampled)."
+    judges = ", ".join(sorted(set(ok["judged_by"].dropna())))
+    if judges == "gold":
+        yield "Judge: the gold reward."
+    else:
+        yield f"No gold reward is known for this task; judge: {judges or 'none'}."
+    if len(counts := _values(ok, "probe_count")):
+        yield f"ECE: debiased, every choice an entry, N = {_range(counts)} questions; 0 is best."
+    else:
+        yield "No calibration: no multiple-choice questions were asked."
+    if len(_values(ok, "kl_bound")):
+        yield "KL ≤: the upper bound log n − (n − 1)/n; best-of-n has no model whose KL could be measured."
+    yield "Seconds: of a cell with all the stages it rests on, as if it had run alone."
+    for role, name in (("reward_model", "Reward model"), ("judge", "Judging reward model")):
+        yield from _reward_model(role, name, ok)
+
+
+def _reward_model(role: str, name: str, ok: pd.DataFrame) -> Iterator[str]:
+    # cells of a seed share their reward model: one accuracy per seed
+    pairs = zip(ok["seed"], ok["reward_models"], strict=True)
+    models: dict[int, dict[str, Any]] = {seed: each[role] for seed, each in pairs if role in each}
+    accuracy = mean_interval([each.get("accuracy_heldout", math.nan) for each in models.values()])
+    if accuracy.n:
+        counts = np.array([each["pairs_heldout"] for each in models.values() if "pairs_heldout" in each])
+        on = f"{_range(counts)} held-out pairs" if len(counts) else "held-out pairs"
+        yield f"{name}: accuracy {accuracy.text()} on {on}."
+
+
+def _failures(cells: pd.DataFrame) -> Iterator[str]:
+    for row in cells.head(SHOWN_FAILURES).to_dict("records"):
+        where = "" if pd.isna(row["step"]) else f" at step {int(row['step'])}"
+        reason = str(row["reason"] or "no reason recorded").strip().split("\n")[0][:160]
+        yield f"{row['arm']}, seed {row['seed']}: {row['status']}{where}: {reason}"
+    if len(cells) > SHOWN_FAILURES:
+        yield f"… and {len(cells) - SHOWN_FAILURES} further cells that are not ok."
+
+
+def _values(cells: pd.DataFrame, measure: str) -> np.ndarray:
+    return cells[measure].dropna().unique() if measure in cells else np.array([])
+
+
+def _number(value: float) -> str:
+    return f"{int(value):,}" if float(value).is_integer() and abs(value) > 1 else f"{value:.3g}"
+
+
+def _range(values: np.ndarray) -> str:
+    low, high = int(min(values)), int(max(values))
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
