@@ -1,4 +1,4 @@
-"""Means with intervals, and comparisons of two arms.
+"""Means with intervals, and differences between two arms.
 
 Seeds are the unit: what one seed's prompts say about another seed is a matter of chance.
 """
@@ -135,7 +135,7 @@ def _deviations(
     return widen * low, widen * high
 
 
-# -- comparisons ---------------------------------------------------------------------------------------
+# -- differences between two arms ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -143,8 +143,8 @@ class PairedDifference:
     """One arm against another over the seeds that both have.
 
     Attributes:
-        difference: mean of (mine − theirs) with Student's t interval; `n` is the number of common seeds.
-        improvement: share of seeds in which mine is larger, ties half, with Wilson's interval: an estimate of the
+        difference: mean of (arm − baseline) with Student's t interval; `n` is the number of common seeds.
+        improvement: share of seeds in which the arm is larger, ties half, with Wilson's interval: an estimate of the
             probability that a further seed improves.
         p: of the two-sided paired t test of no difference. NaN where no test can be made: fewer than two seeds, or
             differences that do not vary and are not 0 (then the t statistic is infinite); 1 where all are 0.
@@ -156,10 +156,10 @@ class PairedDifference:
 
 
 def paired_difference(
-    mine: Mapping[Hashable, float], theirs: Mapping[Hashable, float], confidence: float = 0.95
+    arm: Mapping[Hashable, float], baseline: Mapping[Hashable, float], confidence: float = 0.95
 ) -> PairedDifference:
     """Compare two arms seed by seed. Seeds that one of them lacks, or where a value is not finite, are left out."""
-    gaps = _gaps(mine, theirs)
+    gaps = _gaps(arm, baseline)
     n = len(gaps)
     wins = float(np.mean((np.sign(gaps) + 1) / 2)) if n else float("nan")
     low, high = proportion_interval(wins, n, confidence) if n else (float("nan"), float("nan"))
@@ -171,12 +171,12 @@ def paired_difference(
     return PairedDifference(mean_interval(gaps, confidence), Interval(wins, low, high, n), p)
 
 
-def unpaired_difference(mine: ArrayLike, theirs: ArrayLike, confidence: float = 0.95) -> tuple[Interval, float, float]:
-    """Mean of mine − mean of theirs, one finite value per seed each, with the interval, p and degrees of Welch (1947).
+def unpaired_difference(arm: ArrayLike, baseline: ArrayLike, confidence: float = 0.95) -> tuple[Interval, float, float]:
+    """Mean of arm − mean of baseline, one finite value per seed each, with the interval, p and degrees of Welch (1947).
 
     `n` is the smaller number of seeds. NaN where no test can be made: fewer than two seeds, or no variation at all.
     """
-    x, y = np.asarray(mine, dtype=float), np.asarray(theirs, dtype=float)
+    x, y = np.asarray(arm, dtype=float), np.asarray(baseline, dtype=float)
     mean, n = float(x.mean() - y.mean()), min(len(x), len(y))
     if n < 2 or not (np.ptp(x) or np.ptp(y)):
         return Interval(mean, float("nan"), float("nan"), n), float("nan"), float("nan")
@@ -202,9 +202,9 @@ class Equivalence:
 
 
 def equivalence_test(
-    mine: Mapping[Hashable, float], theirs: Mapping[Hashable, float], margin: float, alpha: float = 0.05
+    arm: Mapping[Hashable, float], baseline: Mapping[Hashable, float], margin: float, alpha: float = 0.05
 ) -> Equivalence:
-    """Is |mine − theirs|, paired by seed, less than `margin` (Schuirmann 1987)? Not significant is not equivalent.
+    """Is |arm − baseline|, paired by seed, less than `margin` (Schuirmann 1987)? Not significant is not equivalent.
 
     Raises:
         ValueError: the margin is not positive.
@@ -213,7 +213,7 @@ def equivalence_test(
 
     if not margin > 0:
         raise ValueError(f"a margin of equivalence must be positive, not {margin}")
-    gaps = _gaps(mine, theirs)
+    gaps = _gaps(arm, baseline)
     interval = mean_interval(gaps, 1 - 2 * alpha)
     if len(gaps) < 2 or np.ptp(gaps) == 0:
         return Equivalence(margin, interval, float("nan"), None)
@@ -244,6 +244,6 @@ def proportion_interval(share: float, count: int, confidence: float = 0.95) -> t
     return float(low), float(high)
 
 
-def _gaps(mine: Mapping[Hashable, float], theirs: Mapping[Hashable, float]) -> NDArray[np.float64]:
-    gaps = np.array([mine[seed] - theirs[seed] for seed in mine if seed in theirs], dtype=float)
+def _gaps(arm: Mapping[Hashable, float], baseline: Mapping[Hashable, float]) -> NDArray[np.float64]:
+    gaps = np.array([arm[seed] - baseline[seed] for seed in arm if seed in baseline], dtype=float)
     return gaps[np.isfinite(gaps)]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.analysis.winrates.pairs import FILE, Comparisons, by_score, entrants_of, fingerprint, pair_up, tie_band
+from bench.analysis.winrates.pairs import FILE, JudgedPairs, by_score, entrants_of, fingerprint, pair_up, tie_band
 from bench.catalogue.plugins import find_judge
 from bench.contracts.errors import BenchError
 from bench.contracts.judge import Judge
@@ -39,7 +39,7 @@ def make_judge(name: str, assignments: Iterable[str] = (), plugins: Iterable[Pat
 
 def judge_run(
     directory: Path, judge: Judge, store: Store, progress: Callable[[int, int], None] = lambda done, total: None
-) -> Comparisons:
+) -> JudgedPairs:
     """Compare every two arms, and each with π0, on the same prompts; write ``comparisons.parquet`` into the run.
 
     A scoring judge scores each completion once. Another is asked about every pair in both orders; a win counts where
@@ -65,7 +65,7 @@ def judge_run(
     temporary = run.directory / f".{FILE}"
     rows.to_parquet(temporary)
     temporary.replace(run.directory / FILE)
-    return Comparisons(rows, describe(judge))
+    return JudgedPairs(rows, describe(judge))
 
 
 def describe(judge: Judge) -> str:
@@ -89,12 +89,14 @@ def _ask_both_ways(
 ) -> pd.DataFrame:
     require_texts(entrants)
     texts = [(plain(p), plain(c)) for p, c in zip(entrants["prompt"], entrants["completion"], strict=True)]
-    questions = [(texts[i][0], texts[i][1], texts[j][1]) for i, j in zip(pairs["mine"], pairs["theirs"], strict=True)]
+    questions = [
+        (texts[i][0], texts[i][1], texts[j][1]) for i, j in zip(pairs["first_row"], pairs["second_row"], strict=True)
+    ]
     swapped = [(prompt, second, first) for prompt, first, second in questions]
     answers = np.array(Answers(judge, store).ask([*questions, *swapped], progress))
     forward, backward = answers[: len(questions)], 1 - answers[len(questions) :]
     verdict = both_ways(forward, backward)
-    return pairs.drop(columns=["mine", "theirs"]).assign(verdict=verdict, forward=forward, backward=backward)
+    return pairs.drop(columns=["first_row", "second_row"]).assign(verdict=verdict, forward=forward, backward=backward)
 
 
 class Answers:

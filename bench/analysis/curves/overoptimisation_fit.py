@@ -41,14 +41,15 @@ def fit(d: ArrayLike, reward: ArrayLike, form: Form) -> Fit | None:
     None where fewer than `LEAST_POINTS` different distances are left.
     """
     x, y = np.asarray(d, dtype=float), np.asarray(reward, dtype=float)
-    told = np.isfinite(x) & np.isfinite(y) & (x > 0)
-    x, y = x[told], y[told]
+    usable = np.isfinite(x) & np.isfinite(y) & (x > 0)
+    x, y = x[usable], y[usable]
     if len(np.unique(x)) < LEAST_POINTS:
         return None
     terms = _terms(x, form)  # both forms are linear in α and β
     (alpha, beta), *_ = np.linalg.lstsq(terms, y)
-    left, whole = np.sum((y - terms @ [alpha, beta]) ** 2), np.sum((y - y.mean()) ** 2)
-    return Fit(form, float(alpha), float(beta), float(1 - left / whole) if whole > 0 else float("nan"), len(x))
+    residual, total = np.sum((y - terms @ [alpha, beta]) ** 2), np.sum((y - y.mean()) ** 2)
+    r_squared = float(1 - residual / total) if total > 0 else float("nan")
+    return Fit(form, float(alpha), float(beta), r_squared, len(x))
 
 
 def _terms(d: ArrayLike, form: Form) -> NDArray[np.float64]:

@@ -98,7 +98,7 @@ def win_rates(panel: Panel) -> Figure | str:
     bar.outline.set_visible(False)
     note = "• the 95 % interval over seeds and prompts excludes ½" if seeds > 1 else "one seed: no intervals"
     text = panel.title("Win rates on the same prompts, row against column")
-    title(figure, f"{text}\njudge: {found.said.judge} · {note}")
+    title(figure, f"{text}\njudge: {found.judged.judge} · {note}")
     return figure
 
 

@@ -29,8 +29,8 @@ _OWN = "reference_"
 
 
 @dataclass(frozen=True)
-class Comparisons:
-    """What a judge said.
+class JudgedPairs:
+    """Pairs of completions, and what a judge said of each.
 
     Attributes:
         rows: one row per pair of completions. Columns: `task`, `model`, `seed`, `prompt_id`, `sample`, `first`,
@@ -45,7 +45,7 @@ class Comparisons:
     stale: bool = False
 
 
-def comparisons(run: RunFrames, arms: Collection[str] = ()) -> Comparisons | None:
+def judged_pairs(run: RunFrames, arms: Collection[str] = ()) -> JudgedPairs | None:
     """What `bench judge` left, else the comparison of stored scores; None where nobody can judge.
 
     Only between the arms that `contestants` names.
@@ -55,13 +55,13 @@ def comparisons(run: RunFrames, arms: Collection[str] = ()) -> Comparisons | Non
     if file.exists():
         rows = pd.read_parquet(file)
         both = _among(rows, among, "first") & _among(rows, among, "second")
-        return Comparisons(rows[both], rows.attrs["judge"], rows.attrs["completions"] != fingerprint(run))
+        return JudgedPairs(rows[both], rows.attrs["judge"], rows.attrs["completions"] != fingerprint(run))
     entrants = entrants_of(run)
     entrants = entrants[_among(entrants, among, "arm")].reset_index(drop=True)
     judges = ", ".join(sorted(set(run.records["judged_by"].dropna())))
     if not judges or "judge" not in entrants or entrants["judge"].isna().all():
         return None
-    return Comparisons(by_score(pair_up(entrants), entrants["judge"], tie_band(run)), judges)
+    return JudgedPairs(by_score(pair_up(entrants), entrants["judge"], tie_band(run)), judges)
 
 
 def contestants(run: RunFrames, arms: Collection[str] = ()) -> dict[tuple[str, str], list[str]]:
@@ -103,8 +103,8 @@ def entrants_of(run: RunFrames) -> pd.DataFrame:
         for _, seed in here.groupby("seed", sort=True):
             one = seed[seed["cell"] == seed["cell"].iloc[0]]
             if f"{_OWN}length" in one and one[f"{_OWN}length"].notna().all():
-                theirs = [name for name in one if str(name).startswith(_OWN) and name != f"{_OWN}logp"]
-                own = one[["task", "model", "seed", "prompt_id", "sample", "prompt", *theirs]]
+                reference = [name for name in one if str(name).startswith(_OWN) and name != f"{_OWN}logp"]
+                own = one[["task", "model", "seed", "prompt_id", "sample", "prompt", *reference]]
                 parts.append(own.rename(columns=lambda name: str(name).removeprefix(_OWN)).assign(arm=REFERENCE))
     return pd.concat(parts, ignore_index=True)
 
@@ -112,31 +112,32 @@ def entrants_of(run: RunFrames) -> pd.DataFrame:
 def pair_up(entrants: pd.DataFrame) -> pd.DataFrame:
     """Every two arms' completions of the same prompt and sample, within task, model and seed.
 
-    Beside the identity of each pair: `mine` and `theirs`, the rows of `entrants` that stand behind it.
+    Beside the identity of each pair: `first_row` and `second_row`, those of `entrants` that stand behind it.
 
     Raises:
         BenchError: two cells were asked different prompts.
     """
     groups = entrants.groupby(["task", "model", "seed"], sort=False).indices.values()
-    places = [_pairs(entrants.iloc[rows], np.asarray(rows)) for rows in groups]
-    mine, theirs = np.concatenate([np.empty((2, 0), dtype=int), *places], axis=1)
-    asked = pd.factorize(entrants["prompt"].map(_key, na_action="ignore"))[0]
-    other = (asked[mine] != asked[theirs]) & (asked[mine] >= 0) & (asked[theirs] >= 0)  # −1: the text is packed away
-    if other.any():
-        first, second = (entrants["arm"].iloc[side[other.argmax()]] for side in (mine, theirs))
-        raise BenchError(f"the arms {first!r} and {second!r} answered different prompts: run the matrix again")
-    pairs = entrants[["task", "model", "seed", "prompt_id", "sample"]].take(mine).reset_index(drop=True)
-    sides = {"first": ("arm", mine), "second": ("arm", theirs)}
-    sides |= {"first_length": ("length", mine), "second_length": ("length", theirs)}
-    taken = {name: entrants[column].take(side).array for name, (column, side) in sides.items()}
-    return pairs.assign(mine=mine, theirs=theirs, **taken)
+    pairs_of_groups = [_pairs(entrants.iloc[rows], np.asarray(rows)) for rows in groups]
+    first, second = np.concatenate([np.empty((2, 0), dtype=int), *pairs_of_groups], axis=1)
+    prompt = pd.factorize(entrants["prompt"].map(_key, na_action="ignore"))[0]  # −1: the text is packed away
+    differs = (prompt[first] != prompt[second]) & (prompt[first] >= 0) & (prompt[second] >= 0)
+    if differs.any():
+        one, other = (entrants["arm"].iloc[side[differs.argmax()]] for side in (first, second))
+        raise BenchError(f"the arms {one!r} and {other!r} answered different prompts: run the matrix again")
+    pairs = entrants[["task", "model", "seed", "prompt_id", "sample"]].take(first).reset_index(drop=True)
+    sides = {"first": ("arm", first), "second": ("arm", second)}
+    sides |= {"first_length": ("length", first), "second_length": ("length", second)}
+    columns = {name: entrants[column].take(side).array for name, (column, side) in sides.items()}
+    return pairs.assign(first_row=first, second_row=second, **columns)
 
 
 def by_score(pairs: pd.DataFrame, scores: ArrayLike, band: float) -> pd.DataFrame:
     """`pairs` judged by one score per entrant."""
     values = np.asarray(scores, dtype=float)
-    judged = verdicts(values[pairs["mine"].to_numpy(int)], values[pairs["theirs"].to_numpy(int)], band)
-    return pairs.drop(columns=["mine", "theirs"]).assign(verdict=judged)
+    first, second = pairs["first_row"].to_numpy(int), pairs["second_row"].to_numpy(int)
+    verdict = verdicts(values[first], values[second], band)
+    return pairs.drop(columns=["first_row", "second_row"]).assign(verdict=verdict)
 
 
 def tie_band(run: RunFrames) -> float:
@@ -156,12 +157,12 @@ def _pairs(group: pd.DataFrame, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """(2, pairs): the `rows` of all pairs in the completions of one task, model and seed, arms in order."""
     arm, arms = pd.factorize(group["arm"])
     question, questions = pd.factorize(pd.MultiIndex.from_frame(group[["prompt_id", "sample"]]))
-    place = np.full((len(arms), len(questions)), -1)
-    place[arm, question] = rows
-    first, second = np.triu_indices(len(arms), 1)
-    mine, theirs = place[first], place[second]
-    both = (mine >= 0) & (theirs >= 0)
-    return np.stack([mine[both], theirs[both]])
+    row_of = np.full((len(arms), len(questions)), -1)
+    row_of[arm, question] = rows
+    first_arm, second_arm = np.triu_indices(len(arms), 1)
+    first, second = row_of[first_arm], row_of[second_arm]
+    both = (first >= 0) & (second >= 0)
+    return np.stack([first[both], second[both]])
 
 
 def _key(prompt: Any) -> str:

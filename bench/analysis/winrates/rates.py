@@ -50,7 +50,7 @@ def length_matched(first: ArrayLike, second: ArrayLike) -> NDArray[np.bool_]:
 
 
 def win_rates(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row per task, model and ordered pair of arms, from the rows of `Comparisons`.
+    """One row per task, model and ordered pair of arms, from the rows of `JudgedPairs`.
 
     Columns: `task`, `model`, `first`, `second`, `seeds`; `win`, `tie`, `loss`, `unparsable` (counts of pairs of
     completions, for `first`); `rate` = (wins + ½ ties) / (wins + ties + losses), the mean over seeds, with `low` and

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from bench.analysis.interval import Interval
 from bench.analysis.layout import Section, print_sections, write_sections
-from bench.analysis.winrates.pairs import MOST, REFERENCE, Comparisons, comparisons, contestants
+from bench.analysis.winrates.pairs import MOST, REFERENCE, JudgedPairs, contestants, judged_pairs
 from bench.analysis.winrates.rates import intransitive, ratings, win_rates
 from bench.records.loading import RunFrames
 
@@ -23,15 +23,15 @@ class Tournament:
     """All comparisons of one task and model.
 
     Attributes:
-        said: the comparisons, of this task and model alone.
+        judged: the pairs, of this task and model alone.
         rates: see `win_rates`.
         ratings: see `winrates.ratings`; the anchor is the SFT policy, π0, or the first arm.
-        absent: how many arms of the task and model were left out, see `comparisons.contestants`.
+        absent: how many arms of the task and model were left out, see `pairs.contestants`.
     """
 
     task: str
     model: str
-    said: Comparisons
+    judged: JudgedPairs
     rates: pd.DataFrame
     ratings: pd.DataFrame
     anchor: str
@@ -45,18 +45,18 @@ def tournaments(run: RunFrames, arms: Sequence[str] = ()) -> list[Tournament]:
 
 @functools.lru_cache(maxsize=1)  # printed, written and drawn one after the other
 def _played(run: RunFrames, arms: tuple[str, ...]) -> list[Tournament]:
-    said = comparisons(run, arms)
-    if said is None:
+    judged = judged_pairs(run, arms)
+    if judged is None:
         return []
     chosen = contestants(run, arms)
     every = {(task, model): records["arm"].nunique() for task, model, records in run.groups()}
     is_sft = run.records["method"] == "sft"
     found = []
-    for (task, model), rows in said.rows.groupby(["task", "model"], sort=False):
+    for (task, model), rows in judged.rows.groupby(["task", "model"], sort=False):
         met = pd.concat([rows["first"], rows["second"]]).unique().tolist()
         sft = {*run.records.loc[is_sft, "arm"], REFERENCE}
         anchor = next((arm for arm in met if arm in sft), met[0])
-        own = Comparisons(rows, said.judge, said.stale)
+        own = JudgedPairs(rows, judged.judge, judged.stale)
         key = str(task), str(model)
         absent = every[key] - len(chosen[key])
         found.append(Tournament(*key, own, win_rates(rows), ratings(rows, anchor), anchor, absent))
@@ -80,12 +80,12 @@ def table_of(tournament: Tournament) -> pd.DataFrame:
 
 def notes_on(tournament: Tournament) -> Iterator[str]:
     """What the reader of the table has to know, one line each."""
-    rows, rates = tournament.said.rows, tournament.rates
-    if tournament.said.stale:
+    rows, rates = tournament.judged.rows, tournament.rates
+    if tournament.judged.stale:
         yield "The completions were made anew since these were judged: run `bench judge` again."
     if tournament.absent:
         yield f"{tournament.absent} further arms are not here: by default each method's first arm, at most {MOST}."
-    yield f"Judge: {tournament.said.judge}. Completions of the same prompt, task, model and seed are compared."
+    yield f"Judge: {tournament.judged.judge}. Completions of the same prompt, task, model and seed are compared."
     several = (
         "± half of the 95 % interval over seeds and prompts" if rates["seeds"].max() > 1 else "one seed: no intervals"
     )

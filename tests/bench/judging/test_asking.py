@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.analysis.winrates.pairs import comparisons
+from bench.analysis.winrates.pairs import judged_pairs
 from bench.contracts.errors import BenchError
 from bench.contracts.judge import Judge
 from bench.contracts.plugin import Field
@@ -91,7 +91,7 @@ def verdicts_of(rows):
 def test_every_pair_is_judged_and_written_into_the_run(tmp_path, store):
     run = write_run(tmp_path / "run", TEXTS)
     judge_run(run, Words(), store)
-    said = comparisons(load_run(run))
+    said = judged_pairs(load_run(run))
     assert said.judge == "words"
     found = verdicts_of(said.rows)
     assert len(found) == 3 * 4

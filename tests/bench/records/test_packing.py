@@ -10,7 +10,7 @@ import pytest
 
 from bench.analysis.tables.main_table import main_table
 from bench.analysis.tables.main_table_notes import main_table_notes
-from bench.analysis.winrates.pairs import FILE, comparisons, fingerprint
+from bench.analysis.winrates.pairs import FILE, fingerprint, judged_pairs
 from bench.contracts.errors import BenchError
 from bench.judging.asking import judge_run
 from bench.judging.judges.chat import Chat
@@ -85,9 +85,9 @@ def test_who_wins_is_the_same_to_the_last_digit(tmp_path):
     for file in folder.glob("cells/*/completions.parquet"):  # scores closer than single precision can tell
         frame = pd.read_parquet(file)
         frame.assign(judge=frame["judge"] + 1e-12 * len(file.parent.name)).to_parquet(file)
-    before = comparisons(load_run(folder)).rows
+    before = judged_pairs(load_run(folder)).rows
     pack(folder)
-    pd.testing.assert_frame_equal(comparisons(load_run(folder)).rows, before, check_dtype=False)
+    pd.testing.assert_frame_equal(judged_pairs(load_run(folder)).rows, before, check_dtype=False)
 
 
 def test_reliability_is_the_diagram_of_each_cells_probes(both):
@@ -170,11 +170,11 @@ def test_what_the_matrix_no_longer_has_is_not_read(tmp_path):
 def test_what_a_judge_said_holds_after_packing(tmp_path):
     folder = made(tmp_path / "run")
     run = load_run(folder)
-    rows = comparisons(run).rows
+    rows = judged_pairs(run).rows
     rows.attrs = {"judge": "someone", "completions": fingerprint(run)}
     rows.to_parquet(folder / FILE)
     pack(folder)
-    assert not comparisons(load_run(folder)).stale
+    assert not judged_pairs(load_run(folder)).stale
     with pytest.raises(BenchError, match="the run is packed"):
         judge_run(folder, Chat(url="http://localhost:1/v1", model="m"), Store(tmp_path / "store"))
 
@@ -188,7 +188,7 @@ def test_conversations_come_back(tmp_path):
         frame.to_parquet(file)
     pack(folder)
     assert load_run(folder).completions["prompt"].iloc[0] == said
-    assert not comparisons(load_run(folder)).rows.empty
+    assert not judged_pairs(load_run(folder)).rows.empty
 
 
 def test_without_a_record_there_is_nothing_to_pack(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from bench.analysis.plots import draw_all
-from bench.analysis.winrates.pairs import FILE, REFERENCE, comparisons, entrants_of, fingerprint, pair_up
+from bench.analysis.winrates.pairs import FILE, REFERENCE, entrants_of, fingerprint, judged_pairs, pair_up
 from bench.analysis.winrates.table import notes_on, render_win_rates, table_of, tournaments, write_win_rates
 from bench.contracts.errors import BenchError
 from bench.records.loading import load_run
@@ -34,7 +34,7 @@ def printed(run, width=240):
 
 def test_every_two_arms_meet_on_every_prompt_and_sample_of_every_seed(tmp_path):
     run = load_run(write_run(tmp_path / "run", seeds=2, probes=0, arms=FOUR))
-    rows = comparisons(run).rows
+    rows = judged_pairs(run).rows
     assert len(rows) == 6 * 2 * 32 * 4
     assert not rows.duplicated(["seed", "prompt_id", "sample", "first", "second"]).any()
     scores = run.completions.set_index(["seed", "arm", "prompt_id", "sample"])["judge"]
@@ -68,13 +68,13 @@ def test_scores_within_the_matrix_s_tie_band_tie(tmp_path):
     folder = write_run(tmp_path / "run", seeds=1, probes=0, arms=FOUR)
     settings = json.loads((folder / "run.json").read_text())
     (folder / "run.json").write_text(json.dumps(settings | {"evaluation": {"tie_band": 5.0}}))
-    assert (comparisons(load_run(folder)).rows["verdict"] == 0.5).all()
+    assert (judged_pairs(load_run(folder)).rows["verdict"] == 0.5).all()
 
 
 def test_a_cell_that_did_not_end_well_meets_nobody(tmp_path):
     failed = {("ppo", 0): ("failed", "a reason", None)}
     run = load_run(write_run(tmp_path / "run", seeds=1, probes=0, arms=FOUR, not_ok=failed))
-    rows = comparisons(run).rows
+    rows = judged_pairs(run).rows
     assert "ppo" not in {*rows["first"], *rows["second"]}
 
 
@@ -91,11 +91,11 @@ def test_arms_that_answered_different_prompts_are_not_compared(tmp_path):
 def test_what_a_judge_said_is_read_and_told_from_what_has_changed_since(tmp_path):
     folder = write_run(tmp_path / "run", seeds=1, probes=0, arms=FOUR)
     run = load_run(folder)
-    said = comparisons(run).rows.assign(verdict=1.0)
+    said = judged_pairs(run).rows.assign(verdict=1.0)
     said.loc[:9, "verdict"] = np.nan
     said.attrs = {"judge": "someone", "completions": fingerprint(run)}
     said.to_parquet(folder / FILE)
-    read = comparisons(load_run(folder))
+    read = judged_pairs(load_run(folder))
     assert (read.judge, read.stale) == ("someone", False)
     text = printed(folder)
     assert "Judge: someone." in text
@@ -103,7 +103,7 @@ def test_what_a_judge_said_is_read_and_told_from_what_has_changed_since(tmp_path
     assert "run `bench judge` again" not in text
     file = next(folder.glob("cells/*ppo*/completions.parquet"))
     pd.read_parquet(file).iloc[::-1].to_parquet(file)
-    assert comparisons(load_run(folder)).stale
+    assert judged_pairs(load_run(folder)).stale
     assert "run `bench judge` again" in printed(folder)
 
 
@@ -112,7 +112,7 @@ def test_nobody_to_judge_means_no_table_and_no_plot(tmp_path, capsys):
     for file in folder.glob("cells/*/completions.parquet"):
         pd.read_parquet(file).assign(judge=np.nan, gold=np.nan).to_parquet(file)
     run = load_run(folder)
-    assert comparisons(run) is None
+    assert judged_pairs(run) is None
     assert write_win_rates(run, tmp_path / "tables") == []
     assert all(path.name != "win_rates.png" for path in draw_all(run, tmp_path / "plots"))
     assert "skipped win_rates.png: nobody judged" in capsys.readouterr().err
