@@ -1,13 +1,11 @@
 """The main table: what it says of whole runs, and of those with one seed, failures or no gold."""
 
 import io
-import math
 
 import pandas as pd
 import pytest
 from rich.console import Console
 
-from bench.analysis.interval import Interval
 from bench.analysis.tables.main_table import main_table, print_main_table, summarise, write_main_table
 from bench.analysis.tables.main_table_notes import main_table_notes
 from bench.records.loading import load_run
@@ -29,23 +27,6 @@ def printed(run, width=200) -> str:
     out = io.StringIO()
     print_main_table(run, Console(file=out, width=width))
     return out.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("interval", "text"),
-    [
-        (Interval(0.9372, 0.8872, 0.9872, 3), "0.94 ± 0.05"),
-        (Interval(1.864e-7, 1.734e-7, 1.994e-7, 3), "(1.86 ± 0.13)e-7"),
-        (Interval(-1e-9, -4e-9, 2e-9, 3), "(-1 ± 3)e-9"),
-        (Interval(0.9372, 0.9242, 0.9502, 3), "0.937 ± 0.013"),
-        (Interval(1234.5, 1181.5, 1287.5, 3), "1230 ± 50"),
-        (Interval(38.9, 36.4, 41.4, 2), "39 ± 2 (n=2)"),
-        (Interval(0.93724, math.nan, math.nan, 1), "0.937 (n=1)"),
-        (Interval(0.0, 0.0, 0.0, 3), "0"),
-    ],
-)
-def test_numbers_are_rounded_by_their_uncertainty(interval, text):
-    assert interval.text(seeds=3) == text
 
 
 def test_one_row_per_arm_in_the_matrix_order(whole):
