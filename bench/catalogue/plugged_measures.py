@@ -24,6 +24,6 @@ def plugged_measures(files: Iterable[Path] = ()) -> dict[str, type[Measure]]:
     """
     found = plugins.measures(files)
     for name in found.keys() & MEASURES.keys():
-        theirs, mine = f"bench.measures.{MEASURES[name].function}", inspect.getfile(found[name])
-        raise BenchError(f"two measures are called {name!r}: in {theirs} and {mine}")
+        builtin, plugged = f"bench.measures.{MEASURES[name].function}", inspect.getfile(found[name])
+        raise BenchError(f"two measures are called {name!r}: in {builtin} and {plugged}")
     return found

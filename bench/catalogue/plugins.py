@@ -7,19 +7,17 @@ A package adds its own by entry points in the groups ``alignment_bench.methods``
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib
 import inspect
 import pkgutil
 import sys
-import traceback
 from collections.abc import Iterable, Iterator
 from importlib.metadata import EntryPoint, entry_points
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
+from bench.catalogue.plugin_files import files_of, import_failure, load
 from bench.contracts.errors import BenchError, nearest
 from bench.contracts.judge import Judge
 from bench.contracts.measure import Measure
@@ -31,8 +29,6 @@ P = TypeVar("P", bound=Plugin)
 
 _BUILT_IN = {"methods": "methods", "tasks": "tasks", "judges": "bench.judging.judges", "measures": None}
 """By kind: the package whose modules have the bench's own. Its own measures are functions, see `bench.measures`."""
-
-_loaded: dict[Path, tuple[bytes, ModuleType]] = {}
 
 
 def methods(plugins: Iterable[Path] = ()) -> dict[str, type[Method]]:
@@ -94,88 +90,8 @@ def broken(plugins: Iterable[Path] = ()) -> dict[str, str]:
     failures: dict[str, str] = {}
     bases: dict[str, type[Plugin]] = {"methods": Method, "tasks": Task, "judges": Judge, "measures": Measure}
     for kind, base in bases.items():
-        list(_places(kind, base, plugins, failures))
+        list(_sources(kind, base, plugins, failures))
     return failures
-
-
-def files_of(plugin: Path) -> list[Path]:
-    """What a person means by `plugin`: that file or package itself, or all files and packages of a mere folder.
-
-    Names that start with ``_`` are left out: helpers of the others.
-
-    Raises:
-        BenchError: the folder holds neither.
-    """
-    plugin = Path(plugin).expanduser().resolve()
-    if not plugin.is_dir() or _is_package(plugin):
-        return [plugin]
-    inside = [path for path in sorted(plugin.iterdir()) if path.suffix == ".py" or _is_package(path)]
-    found = [path for path in inside if not path.name.startswith("_")]
-    if not found:
-        raise BenchError(
-            f"no plug-in in the folder {str(plugin)!r}: no Python file or package there without a leading _"
-        )
-    return found
-
-
-def load(file: Path) -> ModuleType:
-    """The module in `file`, imported under a name made from its path; imported again if the file has changed.
-
-    A package (a folder with an ``__init__.py``) is imported once, under its own name.
-
-    Raises:
-        BenchError: the file does not exist, or its own code raised an error (which is told, with its line).
-    """
-    file = Path(file).expanduser().resolve()
-    if _is_package(file):
-        return _load_package(file)
-    try:
-        source = file.read_bytes()
-    except FileNotFoundError:
-        near = nearest(file.name, (each.name for each in file.parent.glob("*.py")))
-        raise BenchError(f"no plug-in file {str(file)!r}{near}") from None
-    except OSError as error:
-        raise BenchError(f"plug-in {file} cannot be read: {error.strerror}") from None
-    if file in _loaded and _loaded[file][0] == source:
-        return _loaded[file][1]
-    name = f"bench_plugin_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
-    spec = spec_from_file_location(name, file)
-    if spec is None:
-        raise BenchError(f"plug-in {file} is not a Python file: its name must end in .py")
-    module = sys.modules[name] = module_from_spec(spec)
-    _importable(file.parent)
-    try:
-        # compiled from the bytes just compared: a stale .pyc would run code that the file no longer holds
-        exec(compile(source, file, "exec"), vars(module))
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        raise BenchError(f"plug-in {file} cannot be imported: {_reason(error, file)}") from error
-    _loaded[file] = (source, module)
-    return module
-
-
-def _load_package(folder: Path) -> ModuleType:
-    _importable(folder.parent)
-    importlib.invalidate_caches()
-    try:
-        module = importlib.import_module(folder.name)
-    except (Exception, SystemExit) as error:
-        raise BenchError(f"plug-in {folder} cannot be imported: {_reason(error, folder)}") from error
-    if Path(module.__file__ or "").resolve().parent != folder:
-        raise BenchError(
-            f"plug-in {folder} cannot be imported: {module.__file__} has its name; give the folder another"
-        )
-    return module
-
-
-def _importable(folder: Path) -> None:
-    """A plug-in may import what lies beside it; at the end of the path, to hide nothing."""
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
-
-
-def _is_package(path: Path) -> bool:
-    return path.name.isidentifier() and (path / "__init__.py").is_file()
 
 
 @functools.lru_cache(maxsize=4)
@@ -185,7 +101,7 @@ def _entry_points(path: tuple[str, ...]) -> dict[str, tuple[EntryPoint, ...]]:
     return {kind: tuple(installed.select(group=f"alignment_bench.{kind}")) for kind in _BUILT_IN}
 
 
-def _places(
+def _sources(
     kind: str, base: type[P], plugins: Iterable[Path], failures: dict[str, str]
 ) -> Iterator[tuple[str, list[type[P]]]]:
     """Built-in modules, entry points and named files: the origin in words, and the classes it adds to `kind`.
@@ -200,27 +116,27 @@ def _places(
         try:
             yield origin, _classes(importlib.import_module(found.name), base)
         except (Exception, SystemExit) as error:
-            failures[origin] = _reason(error, Path(origin))
+            failures[origin] = import_failure(error, Path(origin))
     for entry in _entry_points(tuple(sys.path))[kind]:
         origin = f"{_distribution(entry)} ({entry.group}: {entry.name} = {entry.value})"
         try:
             place = entry.load()
         except (Exception, SystemExit) as error:
-            failures[origin] = _reason(error)
+            failures[origin] = import_failure(error)
             continue
         classes = _classes(place, base)
         if not classes:
             failures[origin] = f"neither a finished subclass of {base.__name__} nor a module that defines one"
         yield origin, classes
-    for file in _named(plugins, failures):
+    for file in _files_of_all(plugins, failures):
         try:
             yield str(file), _classes(load(file), base)
         except BenchError as error:
             cause = error.__cause__
-            failures[str(file)] = _reason(cause, file) if cause else str(error)
+            failures[str(file)] = import_failure(cause, file) if cause else str(error)
 
 
-def _named(plugins: Iterable[Path], failures: dict[str, str]) -> Iterable[Path]:
+def _files_of_all(plugins: Iterable[Path], failures: dict[str, str]) -> Iterable[Path]:
     files: dict[Path, None] = {}
     for plugin in plugins:
         try:
@@ -237,7 +153,7 @@ def _distribution(entry: EntryPoint) -> str:
 def _collect(base: type[P], kind: str, plugins: Iterable[Path]) -> dict[str, type[P]]:
     found: dict[str, type[P]] = {}
     origins: dict[str, str] = {}
-    for origin, classes in _places(kind, base, plugins, {}):
+    for origin, classes in _sources(kind, base, plugins, {}):
         for plugin in classes:
             other = found.setdefault(plugin.name, plugin)
             where = origins.setdefault(plugin.name, origin)
@@ -264,16 +180,3 @@ def _classes(place: object, base: type[P]) -> list[type[P]]:
 
 def _is_finished(cls: type) -> bool:
     return not inspect.isabstract(cls) and not cls.__name__.startswith("_")
-
-
-def _reason(error: BaseException, file: Path | None = None) -> str:
-    """An error in one line, with the last line of `file` that it passed through; without one, of the last module."""
-    if isinstance(error, SyntaxError):
-        place = "" if file == Path(error.filename or "") else f"{error.filename}, "
-        return f"{type(error).__name__}: {error.msg} ({place}line {error.lineno})"
-    text = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        where = Path(frame.filename)
-        if where.is_relative_to(file) if file else frame.name == "<module>":
-            return f"{text} ({'' if file == where else f'{where}, '}line {frame.lineno})"
-    return text

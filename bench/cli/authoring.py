@@ -53,7 +53,7 @@ def describe(
     from rich.console import Console
 
     from bench.catalogue.describing import describe as text_of
-    from bench.catalogue.describing import find
+    from bench.catalogue.entries import find
 
     console = Console()
     width = console.width if console.is_terminal else 120

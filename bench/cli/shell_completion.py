@@ -56,7 +56,7 @@ def arms(ctx: typer.Context, incomplete: str) -> list[Offer]:
 
 
 def _entries(ctx: typer.Context, incomplete: str, kind: str | None) -> list[Offer]:
-    from bench.catalogue.describing import entries
+    from bench.catalogue.entries import entries
 
     try:
         known = entries(map(Path, ctx.params.get("plugin") or ()))

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
-from bench.catalogue import plugins
+from bench.catalogue import plugin_files, plugins
 from bench.catalogue.plugged_measures import plugged_measures
 from bench.contracts.errors import BenchError, nearest
 from bench.contracts.plugin import Plugin
@@ -117,8 +117,8 @@ def _parse(value: Any, source: Source, default_name: str, more_plugins: Iterable
     named = [Path(file).expanduser().resolve() for file in more_plugins]
     files = tuple(dict.fromkeys([*named, *_plugins(source, value.get("plugins", []))]))
     for file in files:
-        if plugins.files_of(file) == [file]:  # what is named has to work; what a folder holds, only if it is used
-            plugins.load(file)
+        if plugin_files.files_of(file) == [file]:  # what is named has to work; what a folder holds, only if it is used
+            plugin_files.load(file)
     stages = _section(source, "stages", Stages, value)
     tasks = _choices(source, "tasks", "task", value["tasks"], _plugin_maker(source, files, Task))
     labels = [label for label, _ in tasks]
@@ -305,7 +305,7 @@ def _plugins(source: Source, files: Any) -> list[Path]:
             near = nearest(path.name, (file.name for file in path.parent.glob("*.py")))
             raise source.error(("plugins", i), f"no file {files[i]!r}{near}")
         try:
-            plugins.files_of(path)
+            plugin_files.files_of(path)
         except BenchError as error:
             raise source.error(("plugins", i), str(error)) from None
     return [path.resolve() for path in paths]

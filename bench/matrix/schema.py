@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from pydantic_core import core_schema
 
-from bench.catalogue.describing import Entry, entries
+from bench.catalogue.entries import Entry, entries
 from bench.contracts.stage_settings import Evaluation, Stages, TinyModel
 
 Schema: TypeAlias = dict[str, Any]

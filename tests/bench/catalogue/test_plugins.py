@@ -11,7 +11,7 @@ import pytest
 
 import methods as methods_package
 from bench import CONTRACT
-from bench.catalogue import plugins
+from bench.catalogue import plugin_files, plugins
 from bench.catalogue.plugged_measures import plugged_measures
 from bench.contracts.errors import BenchError
 from bench.workbench.method import Method
@@ -133,7 +133,7 @@ def test_a_broken_file_is_told_with_its_own_error(tmp_path: Path, source: str, t
     file = tmp_path / "bad.py"
     file.write_text(source)
     with pytest.raises(BenchError) as caught:
-        plugins.load(file)
+        plugin_files.load(file)
     assert str(file) in str(caught.value)
     assert told in str(caught.value)
     assert plugins.broken([file]) == {str(file): told}
@@ -142,22 +142,22 @@ def test_a_broken_file_is_told_with_its_own_error(tmp_path: Path, source: str, t
 def test_missing_file_and_wrong_suffix_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "mine.py", "MyBest")
     with pytest.raises(BenchError, match=r"no plug-in file .*mnie\.py' — did you mean 'mine\.py'"):
-        plugins.load(tmp_path / "mnie.py")
+        plugin_files.load(tmp_path / "mnie.py")
     (tmp_path / "mine.txt").write_text("")
     with pytest.raises(BenchError, match=r"mine\.txt is not a Python file"):
-        plugins.load(tmp_path / "mine.txt")
+        plugin_files.load(tmp_path / "mine.txt")
     with pytest.raises(BenchError, match="cannot be read: Is a directory"):
-        plugins.load(tmp_path)
+        plugin_files.load(tmp_path)
 
 
 def test_a_file_is_imported_again_only_when_it_changed(tmp_path: Path) -> None:
     file = write(tmp_path / "mine.py", "Before")
-    first = plugins.load(file)
-    assert plugins.load(file) is first
+    first = plugin_files.load(file)
+    assert plugin_files.load(file) is first
     assert sys.modules[first.__name__] is first
     write(file, "After1")  # as long as before, within the clock's resolution
-    assert hasattr(plugins.load(file), "After1")
-    assert plugins.load(file).__name__ == first.__name__
+    assert hasattr(plugin_files.load(file), "After1")
+    assert plugin_files.load(file).__name__ == first.__name__
 
 
 def test_listing_everything_loads_no_heavy_library() -> None:
@@ -208,12 +208,12 @@ def test_one_broken_file_of_a_folder_leaves_the_others(tmp_path: Path) -> None:
 
 def test_an_empty_folder_and_a_package_whose_name_is_taken_are_told(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="no plug-in in the folder"):
-        plugins.files_of(tmp_path)
+        plugin_files.files_of(tmp_path)
     assert "no plug-in in the folder" in plugins.broken([tmp_path])[str(tmp_path)]
     (tmp_path / "json").mkdir()
     write(tmp_path / "json" / "__init__.py", "Hidden")
     with pytest.raises(BenchError, match=r"json cannot be imported: .*json/__init__\.py has its name"):
-        plugins.load(tmp_path / "json")
+        plugin_files.load(tmp_path / "json")
 
 
 # -- installed packages -------------------------------------------------------------------------------------
@@ -310,7 +310,7 @@ def test_a_plug_in_for_a_newer_contract_is_refused_and_told_what_to_do(tmp_path:
         tmp_path / "mine.py", "Same", extra=METHOD.format(cls="Later").replace("    def", "    contract = 2\n    def")
     )
     with pytest.raises(BenchError) as caught:
-        plugins.load(file)
+        plugin_files.load(file)
     assert re.search(
         r"mine\.py cannot be imported: BenchError: Later is written for contract 2 of the bench, and this release, "
         r"alignment-bench [\d.]+, has contract 1: install a newer alignment-bench, or a release of the plug-in that is "

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.catalogue.describing import entries
+from bench.catalogue.entries import entries
 from bench.contracts.yaml import read_yaml
 from bench.matrix.reading import builtin_matrices, load_matrix
 from bench.matrix.schema import matrix_schema
