@@ -1,4 +1,7 @@
-"""The command line, `bench …`: every command loads what it needs when it is called, so that help is quick."""
+"""The command line, `bench …`: one file per kind of command, each a few calls to the rooms below.
+
+Every command imports what it needs when it is called, so that help is quick; nothing is computed or laid out here.
+"""
 
 from __future__ import annotations
 

@@ -87,12 +87,12 @@ def claims(
     from bench.records.loading import load_run
 
     frames = load_run(run)
-    found = judged(frames, file)
+    verdicts = judged(frames, file)
     if show:
-        print_details(found, show)
+        print_details(verdicts, show)
         return
-    render_claims(found, frames)
-    for written in write_claims(found, frames, run / "tables"):
+    render_claims(verdicts, frames)
+    for written in write_claims(verdicts, frames, run / "tables"):
         print(f"wrote {short(written)}")
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,7 +50,18 @@ StoreFolder = Annotated[
 ]
 
 
+@contextmanager
+def resumable() -> Iterator[None]:
+    """A command that carries on where it was stopped: Ctrl-C says so, and ends it with exit status 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("\nbench: stopped; the same command carries on where this one ended", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
 def print_table(frames: RunFrames) -> list[Path]:
+    """Print a run's table and write it beside the records; the files."""
     from bench.analysis.tables.main_table import print_main_table, write_main_table
 
     print_main_table(frames)

@@ -112,6 +112,6 @@ def check(
     from bench.authoring.checking.running import run_checks
     from bench.authoring.checking.subjects import find_subjects
 
-    found = find_subjects(target, plugin or (), settings or ())
-    if not run_checks(found):
+    subjects = find_subjects(target, plugin or (), settings or ())
+    if not run_checks(subjects):
         raise typer.Exit(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,7 @@ from typing import Annotated
 import typer
 
 from bench.cli import shell_completion
-from bench.cli.app import MatrixArgument, Plugins, RunArgument, StoreFolder, app, print_table, short
+from bench.cli.app import MatrixArgument, Plugins, RunArgument, StoreFolder, app, print_table, resumable, short
 
 
 @app.command()
@@ -44,19 +43,17 @@ def run(
 
     started = time.monotonic()
     reporter = reporter_for()
-    try:
-        done = run_matrix(matrix, out, jobs, only or (), store, plugin or (), reporter)
-    except KeyboardInterrupt:
-        print("\nbench: stopped; the same command carries on where this one ended", file=sys.stderr)
-        raise typer.Exit(130) from None
-    cells = ", ".join(f"{count} {status}" for status, count in sorted(done.counts.items()))
-    complete = not done.built and not done.counts.get("failed")
-    trained = "nothing to run: the store had everything" if complete else f"{done.built} stages run"
-    print(f"\n{sum(done.counts.values())} cells ({cells}) in {elapsed(started)}; {trained}.\n")
-    print_table(load_run(done.directory))
-    print(f"\nRecords: {short(done.directory)}   Plots: bench plot {short(done.directory)}")
-    if done.counts.get("failed"):
-        print(f"Failed cells: see their reasons above and the logs in {short(done.directory / 'logs')}")
+    with resumable():
+        finished = run_matrix(matrix, out, jobs, only or (), store, plugin or (), reporter)
+    counts, folder = finished.counts, finished.directory
+    cells = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    complete = not finished.built and not counts.get("failed")
+    trained = "nothing to run: the store had everything" if complete else f"{finished.built} stages run"
+    print(f"\n{sum(counts.values())} cells ({cells}) in {elapsed(started)}; {trained}.\n")
+    print_table(load_run(folder))
+    print(f"\nRecords: {short(folder)}   Plots: bench plot {short(folder)}")
+    if counts.get("failed"):
+        print(f"Failed cells: see their reasons above and the logs in {short(folder / 'logs')}")
         raise typer.Exit(1)
 
 
@@ -101,17 +98,15 @@ def tune(
     from bench.tuning.writing import print_search, write_search
 
     started = time.monotonic()
-    read = read_matrix(matrix, plugin or ())
-    folder = out or tuned_directory(read)
-    try:
-        tuned = tune_matrix(read, folder, trials, seeds, measure, max_kl, seed, jobs, store, (), reporter_for)
-    except KeyboardInterrupt:
-        print("\nbench: stopped; the same command carries on where this one ended", file=sys.stderr)
-        raise typer.Exit(130) from None
+    untuned = read_matrix(matrix, plugin or ())
+    folder = out or tuned_directory(untuned)
+    with resumable():
+        tuned = tune_matrix(untuned, folder, trials, seeds, measure, max_kl, seed, jobs, store, (), reporter_for)
     print(f"\n{trials} trials per arm in {elapsed(started)}.\n")
     print_search(tuned)
-    chosen, *records = write_search(tuned, folder)
-    print(f"\nAll trials: {', '.join(str(short(file)) for file in records)}   Results: bench run {short(chosen)}")
+    tuned_matrix, *trial_files = write_search(tuned, folder)
+    files = ", ".join(str(short(file)) for file in trial_files)
+    print(f"\nAll trials: {files}   Results: bench run {short(tuned_matrix)}")
 
 
 @app.command()
@@ -143,10 +138,7 @@ def judge(
     chosen = make_judge(judge, settings or (), plugin or ())
     reporter, label = PlainReporter(), f"judge {describe(chosen)}"
     reporter.stage_started(label)
-    try:
+    with resumable():
         judge_run(run, chosen, store_at(store), lambda done, total: reporter.stage_progress(label, done, total))
-    except KeyboardInterrupt:
-        print("\nbench: stopped; the same command carries on where this one ended", file=sys.stderr)
-        raise typer.Exit(130) from None
     render_win_rates(load_run(run))
     print(f"wrote {short(run / 'comparisons.parquet')}")

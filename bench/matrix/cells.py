@@ -135,11 +135,11 @@ class Matrix:
             if not equals or key not in _ONLY:
                 valid = nearest(key, _ONLY)
                 raise BenchError(f"--only {condition!r}: {key!r} is not a key of KEY=VALUE{valid}")
-            known = set().union(*(_answers(cell)[key] for cell in cells))
+            known = set().union(*(_names_of(cell)[key] for cell in cells))
             if value not in known:
                 raise BenchError(f"--only {condition!r}: no {key} {value!r} in {self.name}{nearest(value, known)}")
             wanted.setdefault(key, set()).add(value)
-        chosen = [cell for cell in cells if all(_answers(cell)[key] & values for key, values in wanted.items())]
+        chosen = [cell for cell in cells if all(_names_of(cell)[key] & values for key, values in wanted.items())]
         if not chosen:
             raise BenchError(f"no cell of {self.name} satisfies --only {' and '.join(map(repr, conditions))}")
         return chosen
@@ -154,21 +154,19 @@ class Matrix:
         def settings(of: Settings) -> dict[str, Any]:
             return of.model_dump(mode="json", exclude_unset=not defaults)
 
-        def arm_settings(arm: Arm) -> dict[str, Any]:
-            own: dict[str, Any] = {} if arm.stages == self.stages else {"stages": settings(arm.stages)}
-            own |= {} if arm.tasks is None else {"tasks": list(arm.tasks)}
-            return {"method": arm.method.name, **settings(arm.method), **own}
+        def model(source: TinyModel | Path | str) -> dict[str, Any]:
+            return {"model": "tiny", **settings(source)} if isinstance(source, TinyModel) else {"model": str(source)}
+
+        def arm(of: Arm) -> dict[str, Any]:
+            own: dict[str, Any] = {} if of.stages == self.stages else {"stages": settings(of.stages)}
+            own |= {} if of.tasks is None else {"tasks": list(of.tasks)}
+            return {"method": of.method.name, **settings(of.method), **own}
 
         return {
             "name": self.name,
-            "tasks": {c.label: {"task": c.task.name, **settings(c.task)} for c in self.tasks},
-            "models": {
-                c.label: {"model": "tiny", **settings(c.source)}
-                if isinstance(c.source, TinyModel)
-                else {"model": str(c.source)}
-                for c in self.models
-            },
-            "methods": {arm.label: arm_settings(arm) for arm in self.arms},
+            "tasks": {each.label: {"task": each.task.name, **settings(each.task)} for each in self.tasks},
+            "models": {each.label: model(each.source) for each in self.models},
+            "methods": {each.label: arm(each) for each in self.arms},
             "seeds": list(self.seeds),
             "stages": settings(self.stages),
             "evaluation": settings(self.evaluation),
@@ -191,8 +189,8 @@ def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:8]
 
 
-def _answers(cell: Cell) -> dict[str, set[str]]:
-    """What a cell answers to, by the keys of ``--only``."""
+def _names_of(cell: Cell) -> dict[str, set[str]]:
+    """What a cell may be called by, under each key of ``--only``."""
     return {
         "task": {cell.task.label, cell.task.task.name},
         "model": {cell.model.label},

@@ -5,41 +5,24 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from bench.catalogue import plugin_files, plugins
+from bench.catalogue import plugin_files
 from bench.catalogue.plugged_measures import plugged_measures
 from bench.contracts.errors import BenchError, nearest
-from bench.contracts.plugin import Plugin
-from bench.contracts.stage_settings import METHOD_NEEDS, Evaluation, Stages, TinyModel
-from bench.contracts.task import Task
+from bench.contracts.stage_settings import Evaluation, Stages
 from bench.contracts.validation import Source, mapping_of, quoted
-from bench.contracts.yaml import Keys, read_yaml
-from bench.matrix.cells import CLAIMS, Arm, Cell, Matrix, ModelChoice, TaskChoice, slug
-from bench.workbench.method import Method
-
-__all__ = [
-    "Arm",
-    "Cell",
-    "Matrix",
-    "ModelChoice",
-    "TaskChoice",
-    "builtin_matrices",
-    "load_matrix",
-    "parse_matrix",
-]
+from bench.contracts.yaml import read_yaml
+from bench.matrix.cells import CLAIMS, Arm, Matrix, ModelChoice, TaskChoice, slug
+from bench.matrix.choices import arms_of, choices, models_of, tasks_of
 
 S = TypeVar("S", bound=BaseModel)
-Maker: TypeAlias = Callable[[Keys, str, str, dict[str, Any]], Iterable[tuple[str, Any]]]
-"""From keys, label, name (of a task, model or method) and settings: labels with what they stand for."""
-
 _KEYS = ("name", "tasks", "models", "methods", "seeds", "stages", "evaluation", "plugins", "claims")
-_HUB_NAME = re.compile(r"\w[\w.-]*/[\w.-]+")
 _MOST_SEEDS = 1000
 
 
@@ -106,29 +89,18 @@ def _path_as_text(value: object) -> str:
 
 
 def _parse(value: Any, source: Source, default_name: str, more_plugins: Iterable[Path]) -> Matrix:
-    if not isinstance(value, dict):
-        raise source.error((), f"a matrix is a mapping with the keys {', '.join(_KEYS)}, not {quoted(value)}")
-    for key in value:
-        if key not in _KEYS:
-            raise source.error((key,), f"unknown key{nearest(key, _KEYS)}")
-    for key in ("tasks", "methods"):
-        if key not in value:
-            raise source.error((), f"the key {key!r} is missing")
-    named = [Path(file).expanduser().resolve() for file in more_plugins]
-    files = tuple(dict.fromkeys([*named, *_plugins(source, value.get("plugins", []))]))
-    for file in files:
-        if plugin_files.files_of(file) == [file]:  # what is named has to work; what a folder holds, only if it is used
-            plugin_files.load(file)
+    _check_keys(source, value)
+    files = _plugin_files(source, value.get("plugins", []), more_plugins)
     stages = _section(source, "stages", Stages, value)
-    tasks = _choices(source, "tasks", "task", value["tasks"], _plugin_maker(source, files, Task))
+    tasks = choices(source, "tasks", "task", value["tasks"], tasks_of(source, files))
     labels = [label for label, _ in tasks]
-    methods = _choices(source, "methods", "method", value["methods"], _arm_maker(source, files, stages, labels))
-    models = _choices(source, "models", "model", value.get("models", "tiny"), _model_maker(source))
+    arms = choices(source, "methods", "method", value["methods"], arms_of(source, files, stages, labels))
+    models = choices(source, "models", "model", value.get("models", "tiny"), models_of(source))
     return Matrix(
         name=_name(source, value.get("name"), default_name),
         tasks=tuple(itertools.starmap(TaskChoice, tasks)),
         models=tuple(itertools.starmap(ModelChoice, models)),
-        arms=tuple(Arm(label, *choice) for label, choice in methods),
+        arms=tuple(Arm(label, *settings) for label, settings in arms),
         seeds=_seeds(source, value.get("seeds", 3)),
         stages=stages,
         evaluation=_section(source, "evaluation", Evaluation, value),
@@ -138,112 +110,25 @@ def _parse(value: Any, source: Source, default_name: str, more_plugins: Iterable
     )
 
 
-def _choices(source: Source, section: str, kind: str, entries: Any, make: Maker) -> list[tuple[str, Any]]:
-    """Labels with what they stand for: tasks, models or methods.
-
-    Args:
-        entries: a name, a list of names, or a mapping from labels to settings. A label that is not a name has
-            the key `kind` in its settings.
-    """
-    listed: list[tuple[Keys, Any, dict[str, Any]]]
-    if isinstance(entries, str):
-        listed = [((section,), entries, {})]
-    elif isinstance(entries, list):
-        listed = [((section, i), entry, {}) for i, entry in enumerate(entries)]
-    else:
-        mapping = mapping_of(source, (section,), entries)
-        listed = [((section, k), k, mapping_of(source, (section, k), v)) for k, v in mapping.items()]
-    if not listed:
-        raise source.error((section,), f"empty: name at least one {kind}")
-    found: dict[str, Any] = {}
-    for keys, label, settings in listed:
-        if not isinstance(label, str) or not label.strip():
-            raise source.error(keys, f"{quoted(label)} is not the name of a {kind}")
-        name = settings.get(kind, label)
-        if not isinstance(name, str):
-            raise source.error((*keys, kind), f"{quoted(name)} is not the name of a {kind}")
-        own = {key: value for key, value in settings.items() if key != kind}
-        for full_label, choice in make(keys, label, name, own):
-            for other, earlier in found.items():
-                if full_label == other:
-                    raise source.error(keys, f"duplicate: there are two {section} labelled {other!r}")
-                if choice == earlier:
-                    raise source.error(keys, f"duplicate: {full_label!r} is the same {kind} as {other!r}")
-            found[full_label] = choice
-    return list(found.items())
+def _check_keys(source: Source, value: Any) -> None:
+    if not isinstance(value, dict):
+        raise source.error((), f"a matrix is a mapping with the keys {', '.join(_KEYS)}, not {quoted(value)}")
+    for key in value:
+        if key not in _KEYS:
+            raise source.error((key,), f"unknown key{nearest(key, _KEYS)}")
+    for key in ("tasks", "methods"):
+        if key not in value:
+            raise source.error((), f"the key {key!r} is missing")
 
 
-def _plugin_maker(source: Source, files: Sequence[Path], base: type[Plugin]) -> Maker:
-    kind = base.__name__.lower()
-    known: dict[str, type[Plugin]] = {**(plugins.methods(files) if base is Method else plugins.tasks(files))}
-
-    def make(keys: Keys, label: str, name: str, settings: dict[str, Any]) -> Iterable[tuple[str, Any]]:
-        try:
-            cls = plugins.find(name, kind, known, files)
-        except BenchError as error:
-            hint = "" if name.isidentifier() else f" (beside a label of your own, say `{kind}: NAME`)"
-            raise source.error(keys, f"{error}{hint}") from None
-        for need in getattr(cls, "needs", set()) - set(METHOD_NEEDS):
-            raise source.error(keys, f"method {name!r} needs an unknown stage {need!r}{nearest(need, METHOD_NEEDS)}")
-        return source.grid(keys, label, cls, settings, f"{kind} {name!r}")
-
-    return make
-
-
-def _arm_maker(source: Source, files: Sequence[Path], stages: Stages, tasks: Sequence[str]) -> Maker:
-    """Methods, each with the matrix's `stages` as the key of that name in its settings changes them.
-
-    The key `tasks` there says on which of the matrix's `tasks` alone the method is to run.
-    """
-    make_method = _plugin_maker(source, files, Method)
-    shared = stages.model_dump(mode="json", exclude_unset=True)
-
-    def make(keys: Keys, label: str, name: str, settings: dict[str, Any]) -> Iterable[tuple[str, Any]]:
-        own = mapping_of(source, (*keys, "stages"), settings.get("stages"))
-        only = _arm_tasks(source, (*keys, "tasks"), settings.get("tasks"), tasks)
-        plain = {key: value for key, value in settings.items() if key not in ("stages", "tasks")}
-        for with_method, method in make_method(keys, label, name, plain):
-            points = source.grid((*keys, "stages"), with_method, Stages, own, "stages", over=shared)
-            yield from ((with_stages, (method, each, only)) for with_stages, each in points)
-
-    return make
-
-
-def _arm_tasks(source: Source, keys: Keys, value: Any, known: Sequence[str]) -> tuple[str, ...] | None:
-    if value is None:
-        return None
-    labels = [value] if isinstance(value, str) else value
-    if not isinstance(labels, list) or not labels:
-        raise source.error(keys, f"{quoted(value)} must be the label of a task of this matrix, or a list of them")
-    for label in labels:
-        if label not in known:
-            raise source.error(keys, f"no task {quoted(label)} in this matrix{nearest(str(label), known)}")
-    return tuple(labels)
-
-
-def _model_maker(source: Source) -> Maker:
-    def make(keys: Keys, label: str, name: str, settings: dict[str, Any]) -> Iterable[tuple[str, Any]]:
-        if name == "tiny":
-            return source.grid(keys, label, TinyModel, settings, "model 'tiny'")
-        choice = _model_source(source, keys, name)
-        for key in settings:
-            raise source.error((*keys, key), f"only a tiny model has settings; {name!r} is taken as it is")
-        return [(label, choice)]
-
-    return make
-
-
-def _model_source(source: Source, keys: Keys, name: str) -> Path | str:
-    folder = source.path(name)
-    if (folder / "config.json").is_file():
-        return folder.resolve()
-    if folder.is_dir():
-        raise source.error(keys, f"the folder {name!r} holds no model: it has no config.json")
-    # `models/gtp2` is a misspelt folder where there is a folder `models`, and a name on the hub elsewhere
-    if _HUB_NAME.fullmatch(name) and not source.path(name.partition("/")[0]).exists():
-        return name
-    beside = [str(Path(name).parent / file.parent.name) for file in folder.parent.glob("*/config.json")]
-    raise source.error(keys, f"no model {name!r}{nearest(name, ['tiny', *beside])}")
+def _plugin_files(source: Source, written: Any, more: Iterable[Path]) -> tuple[Path, ...]:
+    """Those of the command line, then those that the matrix names; each that is a file is imported."""
+    named = [Path(file).expanduser().resolve() for file in more]
+    files = tuple(dict.fromkeys([*named, *_written_plugins(source, written)]))
+    for file in files:
+        if plugin_files.files_of(file) == [file]:  # what is named has to work; what a folder holds, only if it is used
+            plugin_files.load(file)
+    return files
 
 
 def _name(source: Source, name: Any, default: str) -> str:
@@ -294,7 +179,7 @@ def _claims(source: Source, value: Any) -> Path | None:
     return path.resolve()
 
 
-def _plugins(source: Source, files: Any) -> list[Path]:
+def _written_plugins(source: Source, files: Any) -> list[Path]:
     if isinstance(files, str):
         files = [files]
     if not isinstance(files, list) or not all(isinstance(file, str) for file in files):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.contracts.errors import BenchError, nearest
 from bench.contracts.measure import MeasureInfo
-from bench.matrix.reading import Matrix
+from bench.matrix.cells import Matrix
 from bench.measures.registry import MEASURES
 from bench.records.record import DIVERGED, FAILED, OK, SKIPPED
 
@@ -69,16 +69,18 @@ class Objective:
         Raises:
             BenchError: there is no such measure, it has no good direction, or a task does not know it.
         """
-        blind = [task.label for task in matrix.tasks if not task.task.has_gold]
-        measure = measure or ("judge" if blind else "gold")
+        without_gold = [task.label for task in matrix.tasks if not task.task.has_gold]
+        measure = measure or ("judge" if without_gold else "gold")
         plugged = {each.name: each.info() for each in matrix.measures}
         directed = [name for name, info in (MEASURES | plugged).items() if info.better]
         if measure not in MEASURES | plugged:
             raise BenchError(f"no measure {measure!r}{nearest(measure, directed)}")
         if measure not in directed:
             raise BenchError(f"measure {measure!r}: neither more nor less of it is better; did you mean --max-kl?")
-        if measure == "gold" and blind:
-            raise BenchError(f"task {blind[0]!r} has no gold reward — did you mean 'judge', a held-out reward model?")
+        if measure == "gold" and without_gold:
+            raise BenchError(
+                f"task {without_gold[0]!r} has no gold reward — did you mean 'judge', a held-out reward model?"
+            )
         if max_kl is not None and not 0 < max_kl < math.inf:
             raise BenchError(f"max-kl: {max_kl} is not a number of nats above 0")
         several = len(matrix.tasks) * len(matrix.models) > 1
@@ -112,27 +114,27 @@ class Objective:
             cells: its rows of `RunFrames.records`. Those that the method cannot run on are left out; one that
                 diverged or failed makes the trial a bad one: never are only the lucky seeds averaged.
         """
-        fit = cells[cells["status"] != SKIPPED]
-        if fit.empty:
+        ran = cells[cells["status"] != SKIPPED]
+        if ran.empty:
             return Trial(number, settings, SKIPPED, cells["reason"].iloc[0], self.worst)
         cost: dict[str, Any] = {
-            "seconds": round(_total(fit, "cost_seconds"), 2),
-            "tokens_sampled": int(_total(fit, "cost_tokens_sampled")),
-            "tokens_trained": int(_total(fit, "cost_tokens_trained")),
+            "seconds": round(_total(ran, "cost_seconds"), 2),
+            "tokens_sampled": int(_total(ran, "cost_tokens_sampled")),
+            "tokens_trained": int(_total(ran, "cost_tokens_trained")),
         }
-        bad = fit[fit["status"] != OK]
+        bad = ran[ran["status"] != OK]
         if not bad.empty:
             status = DIVERGED if (bad["status"] == DIVERGED).all() else FAILED
-            reason = f"{len(bad)} of {len(fit)} cells: {bad['reason'].iloc[0]}"
+            reason = f"{len(bad)} of {len(ran)} cells: {bad['reason'].iloc[0]}"
             return Trial(number, settings, status, reason, self.worst, **cost)
-        if self.measure not in fit:
-            known = [name for name in fit if name in MEASURES and MEASURES[str(name)].better]
+        if self.measure not in ran:
+            known = [name for name in ran if name in MEASURES and MEASURES[str(name)].better]
             raise BenchError(f"measure {self.measure!r} is not known in this world{nearest(self.measure, known)}")
-        values = {str(cell): float(value) for cell, value in zip(fit["cell"], fit[self.measure], strict=True)}
-        value = float(self._scaled(fit).mean(skipna=False))
+        values = {str(cell): float(value) for cell, value in zip(ran["cell"], ran[self.measure], strict=True)}
+        value = float(self._scaled(ran).mean(skipna=False))
         if not math.isfinite(value):
             return Trial(number, settings, FAILED, f"{self.measure} is not finite", self.worst, **cost)
-        divergence = next((float(fit[name].mean()) for name in ("kl", "kl_bound") if name in fit), math.nan)
+        divergence = next((float(ran[name].mean()) for name in ("kl", "kl_bound") if name in ran), math.nan)
         kl = divergence if math.isfinite(divergence) else None
         return Trial(number, settings, OK, None, value, values, kl, **cost)
 

@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 from pydantic import ValidationError
 
 from bench.contracts.search_space import Choice, Range
-from bench.matrix.reading import Arm, Matrix
+from bench.matrix.cells import Arm, Matrix
 from bench.records.record import FAILED, OK
 from bench.stages.graph import derive_seed, stages_of
 from bench.tuning.objective import Objective, Trial
@@ -38,8 +38,8 @@ def open_storage(file: Path) -> RDBStorage:
 
 def with_settings(method: M, settings: Mapping[str, Any]) -> M:
     """`method` with further hyper-parameters set; those that a matrix set stay so."""
-    written = {name: getattr(method, name) for name in method.model_fields_set}
-    return type(method)(**{**written, **settings})
+    set_by_matrix = {name: getattr(method, name) for name in method.model_fields_set}
+    return type(method)(**{**set_by_matrix, **settings})
 
 
 @dataclass(frozen=True)
@@ -81,25 +81,25 @@ class Search:
         )
         if not self._study.get_trials(deepcopy=False):
             self._study.enqueue_trial(self.defaults)
-        self._asked: optuna.trial.Trial | None = None
+        self._proposed: optuna.trial.Trial | None = None
 
     @property
     def trials(self) -> list[Trial]:
         """The trials that are over, by number."""
-        done = self._study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-        return [Trial(**trial.user_attrs["trial"]) for trial in done]
+        complete = self._study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+        return [Trial(**trial.user_attrs["trial"]) for trial in complete]
 
     def propose(self) -> Proposal:
         """What to try next; the same again if that was asked before and never told."""
-        open_ones = self._study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
-        number = open_ones[0].number if open_ones else len(self.trials)
+        running = self._study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
+        number = running[0].number if running else len(self.trials)
         self._study.sampler = TPESampler(
             seed=derive_seed(f"tune/{self.arm.label}/{number}", self.seed),
             n_startup_trials=STARTUP_TRIALS,
             constant_liar=False,  # trials of one arm never overlap
         )
-        trial = optuna.trial.Trial(self._study, open_ones[0]._trial_id) if open_ones else self._study.ask()
-        self._asked = trial
+        trial = optuna.trial.Trial(self._study, running[0]._trial_id) if running else self._study.ask()
+        self._proposed = trial
         settings = {name: self._suggest(trial, name, knob) for name, knob in self.space.items()}
         try:
             return Proposal(settings, replace(self.arm, method=with_settings(self.arm.method, settings)))
@@ -112,13 +112,13 @@ class Search:
 
     def tell(self, trial: Trial) -> None:
         """What came of the proposal."""
-        assert self._asked is not None
-        self._asked.set_user_attr("trial", trial.as_dict())
+        assert self._proposed is not None
+        self._proposed.set_user_attr("trial", trial.as_dict())
         if self.objective.max_kl is not None:
             excess = trial.kl - self.objective.max_kl if trial.status == OK and trial.kl is not None else math.inf
-            self._asked.set_constraint("kl", excess)
-        self._study.tell(self._asked, trial.value)
-        self._asked = None
+            self._proposed.set_constraint("kl", excess)
+        self._study.tell(self._proposed, trial.value)
+        self._proposed = None
 
     def _suggest(self, trial: optuna.trial.Trial, name: str, knob: Range | Choice) -> Any:
         default = self.defaults[name]

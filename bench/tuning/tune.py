@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.contracts.errors import BenchError
 from bench.contracts.search_space import Choice, Range
-from bench.matrix.reading import Arm, Matrix
+from bench.matrix.cells import Arm, Matrix
 from bench.records.record import SKIPPED
 from bench.running.progress import Reporter
 from bench.running.run import RESULTS, device_of_runs, read_matrix, run
@@ -114,9 +114,10 @@ def tune(
     for number in range(trials):
         folder = directory / "trials" / f"{number:02d}"
         _round(number, trials, searches, tuning, folder, jobs, store, reporter_of)
-    found = {search.arm.label: tuple(search.trials[:trials]) for search in searches}
+    trials_of: dict[str, tuple[Trial, ...]] = {arm.label: () for arm in matrix.arms}
+    trials_of |= {search.arm.label: tuple(search.trials[:trials]) for search in searches}
     arms = tuple(
-        TunedArm(arm, spaces[arm.label], found.get(arm.label, ()), objective.best(found.get(arm.label, ())))
+        TunedArm(arm, spaces[arm.label], trials_of[arm.label], objective.best(trials_of[arm.label]))
         for arm in matrix.arms
     )
     return Tuned(matrix, objective, trials, tuning.seeds, sampler_seed, arms)
@@ -144,30 +145,27 @@ def _round(
     reporter_of: Callable[[], Reporter],
 ) -> None:
     """Trial `number` of every arm that has not had it; an arm that can run nowhere is not tried again."""
-    due: list[tuple[Search, Proposal]] = []
+    proposals: list[tuple[Search, Proposal]] = []
     for search in searches:
-        done = search.trials
-        if len(done) == number and not any(trial.status == SKIPPED for trial in done):
-            due.append((search, search.propose()))
+        earlier = search.trials
+        if len(earlier) == number and not any(trial.status == SKIPPED for trial in earlier):
+            proposals.append((search, search.propose()))
     reporter = reporter_of()
-    arms = tuple(proposal.arm for _, proposal in due if proposal.refusal is None)
+    arms = tuple(proposal.arm for _, proposal in proposals if proposal.refusal is None)
     if arms:
-        title = f"{tuning.name}-trial-{number:02d}"
-        ran = run(replace(tuning, name=title, arms=arms), folder, jobs, store=store, reporter=reporter)
-        records = ran.records
-    told = []
-    for search, proposal in due:
+        trial_matrix = replace(tuning, name=f"{tuning.name}-trial-{number:02d}", arms=arms)
+        records = run(trial_matrix, folder, jobs, store=store, reporter=reporter).records
+    outcomes = []
+    for search, proposal in proposals:
         if proposal.refusal is not None:
             trial = search.refused(proposal)
         else:
             cells = records[records["arm"] == search.arm.label]
             trial = search.objective.trial(number, proposal.settings, cells)
         search.tell(trial)
-        told.append(
-            f"{search.arm.label} {trial.value:.4g}" if trial.reason is None else f"{search.arm.label} {trial.status}"
-        )
-    if told:
-        reporter.say(f"trial {number + 1} of {trials}: {', '.join(told)}")
+        outcomes.append(f"{search.arm.label} {f'{trial.value:.4g}' if trial.reason is None else trial.status}")
+    if outcomes:
+        reporter.say(f"trial {number + 1} of {trials}: {', '.join(outcomes)}")
 
 
 __all__ = ["Objective", "Trial", "Tuned", "TunedArm", "tune", "tuned_directory", "tuning_seeds"]

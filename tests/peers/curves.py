@@ -24,7 +24,8 @@ import bench
 from bench.analysis.layout import markdown
 from bench.analysis.statistics import mean_interval, paired_difference
 from bench.contracts.task import Task
-from bench.matrix.reading import Matrix, parse_matrix
+from bench.matrix.cells import Matrix
+from bench.matrix.reading import parse_matrix
 from bench.models.learned_reward import RewardModel
 from bench.models.loading import load_classifier, load_model
 from bench.models.sequence_scores import sequence_scores

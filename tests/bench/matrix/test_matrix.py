@@ -12,7 +12,8 @@ import pytest
 
 from bench.contracts.errors import BenchError
 from bench.contracts.stage_settings import TinyModel
-from bench.matrix.reading import Matrix, builtin_matrices, load_matrix, parse_matrix
+from bench.matrix.cells import Matrix
+from bench.matrix.reading import builtin_matrices, load_matrix, parse_matrix
 
 PLUGIN = '''
 from pathlib import Path
