@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # read by type checkers, and by `bench.store.source`, which follows these names to their modules
+    from bench.authoring.checking.method_trial import MethodTrial
     from bench.authoring.checking.promises import judge_checks, measure_checks, method_checks, task_checks
-    from bench.authoring.checking.trial import MethodTrial
     from bench.contracts.annotator import Annotated
     from bench.contracts.errors import BenchError, Diverged
     from bench.contracts.judge import Judge
@@ -59,7 +59,7 @@ __all__ = [
 
 _MODULES = {
     "bench.authoring.checking.promises": ("judge_checks", "measure_checks", "method_checks", "task_checks"),
-    "bench.authoring.checking.trial": ("MethodTrial",),
+    "bench.authoring.checking.method_trial": ("MethodTrial",),
     "bench.contracts.annotator": ("Annotated",),
     "bench.contracts.errors": ("BenchError", "Diverged"),
     "bench.contracts.judge": ("Judge",),

@@ -67,7 +67,7 @@ class Check(Generic[S]):
         except Broken as problem:
             return Verdict(self.name, "broken", f"{self.promise}: {problem}")
         except Exception as error:
-            return Verdict(self.name, "broken", f"{self.promise}: {told(error)}")
+            return Verdict(self.name, "broken", f"{self.promise}: {error_line(error)}")
         return Verdict(self.name, "kept", f"{self.promise} ({figure})" if figure else self.promise)
 
 
@@ -91,7 +91,7 @@ class Contract(Generic[S]):
         return [Check(test.__name__, (test.__doc__ or "").strip(), test, subject) for test in self.tests]
 
 
-def told(error: BaseException) -> str:
+def error_line(error: BaseException) -> str:
     """An error in one line, with the last place outside of installed libraries that it came from."""
     every = traceback.extract_tb(error.__traceback__)
     frames = [frame for frame in every if "site-packages" not in frame.filename] or every

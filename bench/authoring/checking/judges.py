@@ -26,12 +26,12 @@ def answers(judge: Judge) -> None:
     """answers 0, ½, 1 or NaN for each pair, and nothing for none"""
     for count in (3, 0):
         try:
-            given = list(judge.compare(PROMPTS[:count], FIRST[:count], SECOND[:count]))
+            outcomes = list(judge.compare(PROMPTS[:count], FIRST[:count], SECOND[:count]))
         except BenchError as error:
             raise Unsuited(f"it cannot be asked here: {error}") from None
-        if len(given) != count:
-            raise Broken(f"`compare` gave {len(given)} answers for {count} pairs: one each, in their order")
-        if odd := [answer for answer in given if not math.isnan(answer) and answer not in (0, 0.5, 1)]:
+        if len(outcomes) != count:
+            raise Broken(f"`compare` gave {len(outcomes)} answers for {count} pairs: one each, in their order")
+        if odd := [answer for answer in outcomes if not math.isnan(answer) and answer not in (0, 0.5, 1)]:
             raise Broken(f"`compare` answered {odd[0]!r}: 1 if the first is better, 0 if the second, 0.5 for a tie")
 
 

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from bench.authoring.checking.artifacts import columns
-from bench.authoring.checking.check import Broken, Contract, Unsuited, told
+from bench.authoring.checking.check import Broken, Contract, Unsuited, error_line
 from bench.authoring.checking.settings import check_settings
 from bench.contracts.measure import Measure
 
@@ -32,13 +32,13 @@ def a_number(measure: Measure) -> str:
 @promised
 def pure(measure: Measure) -> None:
     """same columns, same number, and leaves the columns as they were"""
-    given = _inputs(measure)
-    kept = copy.deepcopy(given)
-    first, second = measure.compute(**given), _computed(measure)
+    columns_given = _inputs(measure)
+    as_they_were = copy.deepcopy(columns_given)
+    first, second = measure.compute(**columns_given), _computed(measure)
     if not (first == second or (math.isnan(first) and math.isnan(second))):
         raise Broken(f"the same columns gave {first} and then {second}: draw nothing at random, or from a fixed seed")
-    for name, column in kept.items():
-        if not _equal(column, given[name]):
+    for name, column in as_they_were.items():
+        if not _equal(column, columns_given[name]):
             raise Broken(f"it changed the column `{name}` in place: change a copy")
 
 
@@ -50,15 +50,14 @@ def _inputs(measure: Measure) -> dict[str, Any]:
 
 
 def _computed(measure: Measure) -> Any:
-    given = _inputs(measure)
     try:
-        return measure.compute(**given)
+        return measure.compute(**_inputs(measure))
     except Exception as error:
-        raise Broken(f"`compute` raised {told(error)}") from error
+        raise Broken(f"`compute` raised {error_line(error)}") from error
 
 
-def _equal(one: Any, other: Any) -> bool:
-    if isinstance(one, list):
-        return len(one) == len(other) and all(map(_equal, one, other))
-    equal = one == other
+def _equal(first: Any, second: Any) -> bool:
+    if isinstance(first, list):
+        return len(first) == len(second) and all(map(_equal, first, second))
+    equal = first == second
     return bool(equal.all()) if hasattr(equal, "all") else bool(equal)

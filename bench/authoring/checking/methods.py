@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 
-from bench.authoring.checking.check import Broken, Contract, Unsuited, told
+from bench.authoring.checking.check import Broken, Contract, Unsuited, error_line
+from bench.authoring.checking.method_trial import SAMPLING_SEED, MethodTrial, Training, must_train, same_weights, sample
 from bench.authoring.checking.settings import check_settings
-from bench.authoring.checking.trial import SAMPLING_SEED, MethodTrial, Training, must_train, same_weights, sample
 from bench.contracts.errors import BenchError, Diverged, nearest
 from bench.contracts.stage_settings import METHOD_NEEDS
 from bench.workbench.policy import Samples
@@ -93,8 +93,8 @@ def pad_is_eos(trial: MethodTrial) -> None:
     trial.first.done()
     if trial.padded.error is not None:
         raise Broken(
-            f"with tokenizer.pad_token = tokenizer.eos_token `train` raised {told(trial.padded.error)}; tell padding "
-            "by the attention mask, never by its id"
+            f"with tokenizer.pad_token = tokenizer.eos_token `train` raised {error_line(trial.padded.error)}; tell "
+            "padding by the attention mask, never by its id"
         )
     for training, kind in ((trial.first, "of its own"), (trial.padded, "EOS")):
         bad = [name for name, tensor in (training.weights or {}).items() if not bool(torch.isfinite(tensor).all())]
@@ -113,7 +113,7 @@ def samples(trial: MethodTrial) -> None:
     try:
         sample(policy, trial.first.world)
     except Exception as error:
-        raise Broken(f"`sample` raised {told(error)}") from error
+        raise Broken(f"`sample` raised {error_line(error)}") from error
     _check_samples(trial.first)
     if not _same_samples(sample(policy, trial.first.world), trial.first.samples):
         raise Broken("two calls of `sample` with one seed differ: seed its generator with the seed that it is given")
@@ -123,18 +123,19 @@ def samples(trial: MethodTrial) -> None:
 def saves(trial: MethodTrial) -> None:
     """the policy saves, loads, and samples the same"""
     first = trial.first
-    expected = first.samples
+    before = first.samples
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder) / "policy"
+        directory = Path(folder) / "policy"
         try:
-            first.done().save(place)
-            loaded = trial.method.load(trial.workbench(first.world, first.artifacts), place)
-            found = sample(loaded, first.world)
+            first.done().save(directory)
+            loaded = trial.method.load(trial.workbench(first.world, first.artifacts), directory)
+            after = sample(loaded, first.world)
         except Exception as error:
             raise Broken(
-                f"{told(error)}; a policy without a model of its own overrides `Policy.save`, and its method `load`"
+                f"{error_line(error)}; a policy without a model of its own overrides `Policy.save`, and its method "
+                "`load`"
             ) from error
-    if not _same_samples(found, expected):
+    if not _same_samples(before, after):
         raise Broken(
             "once saved and loaded, it samples something else: write all that `sample` uses in `Policy.save`, and read "
             "it in `Method.load`"
@@ -204,8 +205,8 @@ def little_data(trial: MethodTrial) -> None:
             continue
         if not isinstance(error, BenchError | ValueError) or not str(error).strip():
             raise Broken(
-                f"with {what} in every data set `train` ended in {told(error)}: raise bench.BenchError with a sentence "
-                "that says what is missing"
+                f"with {what} in every data set `train` ended in {error_line(error)}: raise bench.BenchError with a "
+                "sentence that says what is missing"
             )
 
 
@@ -222,7 +223,8 @@ def interrupt(trial: MethodTrial) -> None:
             "KeyboardInterrupt through"
         )
     if not isinstance(stopped.error, KeyboardInterrupt):
-        raise Broken(f"interrupted by Ctrl-C, `train` raised {told(stopped.error)}: let KeyboardInterrupt through")  # type: ignore[arg-type]
+        error = error_line(stopped.error)  # type: ignore[arg-type]
+        raise Broken(f"interrupted by Ctrl-C, `train` raised {error}: let KeyboardInterrupt through")
     difference = _difference(trial.first, trial.train())
     if difference:
         raise Broken(
@@ -244,9 +246,11 @@ def _same_samples(first: Samples, second: Samples) -> bool:
 
 def _check_samples(training: Training) -> None:
     drawn, limit = training.samples, training.workbench.max_completion_tokens
-    asked = [prompt for prompt in training.world.prompts("test")["prompt"] for _ in range(4)]
-    if drawn.prompts != asked:
-        raise Broken(f"{len(asked)} prompts gave {len(drawn)} samples, or in another order: one completion per prompt")
+    prompts = [prompt for prompt in training.world.prompts("test")["prompt"] for _ in range(4)]
+    if drawn.prompts != prompts:
+        raise Broken(
+            f"{len(prompts)} prompts gave {len(drawn)} samples, or in another order: one completion per prompt"
+        )
     lengths = {name: len(column) for name, column in vars(drawn).items()}
     if len(set(lengths.values())) > 1:
         raise Broken(f"the columns of its Samples differ in length ({lengths}): one row per prompt in each")

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, TypeVar
 from bench.authoring.checking.check import Check
 
 if TYPE_CHECKING:
-    from bench.authoring.checking.tasks import TaskTrial
-    from bench.authoring.checking.trial import MethodTrial
+    from bench.authoring.checking.method_trial import MethodTrial
+    from bench.authoring.checking.task_trial import TaskTrial
     from bench.contracts.judge import Judge
     from bench.contracts.measure import Measure
     from bench.contracts.plugin import Plugin
@@ -27,15 +27,16 @@ if TYPE_CHECKING:
 
 def method_checks(method: type[Method] | Method) -> list[Check[MethodTrial]]:
     """All that is promised of a method (with settings of yours, or its defaults); the checks share its trainings."""
+    from bench.authoring.checking.method_trial import MethodTrial
     from bench.authoring.checking.methods import promised
-    from bench.authoring.checking.trial import MethodTrial
 
     return promised.of(MethodTrial(_instance(method)))
 
 
 def task_checks(task: type[Task] | Task) -> list[Check[TaskTrial]]:
     """All that is promised of a task."""
-    from bench.authoring.checking.tasks import TaskTrial, promised
+    from bench.authoring.checking.task_trial import TaskTrial
+    from bench.authoring.checking.tasks import promised
 
     return promised.of(TaskTrial(_instance(task)))
 

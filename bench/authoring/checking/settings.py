@@ -32,9 +32,9 @@ def check_settings(plugin: Plugin) -> None:
                 f"`{name}` is a number without a bound: write Field(…, ge=0) or the like, so that a value that makes "
                 "no sense is refused before anything runs"
             )
-    kept = json.loads(json.dumps(plugin.model_dump(mode="json")))
+    from_json = json.loads(json.dumps(plugin.model_dump(mode="json")))
     try:
-        again = cls(**kept)
+        again = cls(**from_json)
     except ValueError as error:
         raise Broken(f"its settings cannot be read back from JSON: {error}") from None
     if again != plugin:

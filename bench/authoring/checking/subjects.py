@@ -77,12 +77,12 @@ def _is_path(target: str) -> bool:
 
 
 def _defined_in(file: Path, files: list[Path]) -> list[tuple[Kind, str, type[Any]]]:
-    place = file.expanduser().resolve()
+    origin = file.expanduser().resolve()
     found = [
         (kind, name, cls)
         for kind in KINDS
         for name, cls in kind.all([*files, file]).items()
-        if Path(inspect.getfile(cls)).resolve().is_relative_to(place)
+        if Path(inspect.getfile(cls)).resolve().is_relative_to(origin)
     ]
     broken = plugins.broken([file])
     for name in broken.keys() - plugins.broken().keys():

@@ -5,93 +5,23 @@ from __future__ import annotations
 import json
 import math
 import random
-import shutil
-import tempfile
-import weakref
 from collections.abc import Callable
-from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.authoring.checking.artifacts import quiet_libraries, run_stage
 from bench.authoring.checking.check import Broken, Contract, Unsuited
 from bench.authoring.checking.settings import check_settings
-from bench.contracts.stage_settings import SFTStage, TinyModel
-from bench.contracts.task import Completion, Prompt, Task
-from bench.models.encoding import completion_like, decode_completions, encode_pairs, encode_prompt
+from bench.authoring.checking.task_trial import MOST_ROWS, TaskTrial
+from bench.models.encoding import decode_completions, encode_pairs, encode_prompt
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import PreTrainedTokenizerBase
 
-MODEL = TinyModel(layers=1, width=16, heads=2, context=1024, steps=20, batch_size=8)
-MOST_ROWS = 200  # of each data set that are looked at closely
-CLEAR_PAIRS = 200
 RIGHT = 0.62  # share of 200 clear pairs that guessing exceeds once in 3,000 times
 SHARE_TOO_LONG, SHARE_KNOWN = 0.05, 0.2
 
 promised: Contract[TaskTrial] = Contract()
-
-
-class TaskTrial:
-    """A task with its settings, and what several checks look at."""
-
-    def __init__(self, task: Task) -> None:
-        self.task = task
-        quiet_libraries()
-
-    @cached_property
-    def demonstrations(self) -> Dataset:
-        """With seed 0."""
-        return self.task.demonstrations(0)
-
-    @cached_property
-    def texts(self) -> tuple[list[Prompt], list[Completion]]:
-        """Prompts and completions to be judged: demonstrations, others' completions, words turned round, and none."""
-        rows = self.demonstrations.select(range(min(MOST_ROWS, len(self.demonstrations))))
-        prompts, completions = list(rows["prompt"]), list(rows["completion"])
-        shifted = [completions[(i + 1) % len(completions)] for i in range(len(completions))]
-        turned = [_turned(prompt, completion) for prompt, completion in zip(prompts, completions, strict=True)]
-        empty = [completion_like(prompts[0], "")]
-        return [*prompts, *prompts, *prompts, prompts[0]], [*completions, *shifted, *turned, *empty]
-
-    @cached_property
-    def clear_pairs(self) -> tuple[list[Prompt], list[Completion], list[Completion], list[bool]]:
-        """The pairs of completions of one prompt whose gold differs most, in random order; is the first the better?"""
-        if not self.task.has_gold:
-            raise Unsuited("it has no gold reward to tell what is better")
-        rng = np.random.default_rng(0)
-        prompts, completions = self.texts
-        rows = [(prompts[i], completions[i], completions[j]) for i, j in rng.integers(len(prompts), size=(2000, 2))]
-        asked, one, two = (list(column) for column in zip(*rows, strict=True))
-        gaps = np.subtract(self.task.gold(asked, one), self.task.gold(asked, two))
-        clear = [int(i) for i in np.argsort(-abs(gaps))[:CLEAR_PAIRS] if gaps[i]]
-        if len(clear) < CLEAR_PAIRS:
-            raise Broken("gold is the same for nearly all completions: let it tell good ones from bad ones")
-        picked = [rows[i] for i in clear]
-        return [p for p, _, _ in picked], [a for _, a, _ in picked], [b for _, _, b in picked], list(gaps[clear] > 0)
-
-    @cached_property
-    def models(self) -> dict[str, Path]:
-        """A base and an SFT model of this task, each trained for a moment."""
-        folder = Path(tempfile.mkdtemp(prefix="bench-check-"))
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        made: dict[str, Path] = {}
-        made["base"] = run_stage("base", self.task, folder, made, model=MODEL)
-        made["sft"] = run_stage("sft", self.task, folder, made, SFTStage(epochs=1, max_demonstrations=64))
-        return made
-
-    @cached_property
-    def tokenizer(self) -> PreTrainedTokenizerBase:
-        """The base model's; Unsuited where no model can be trained, which `smoke` tells."""
-        from bench.models.tokenizers import load_tokenizer
-
-        try:
-            return load_tokenizer(self.models["base"])
-        except Exception:
-            raise Unsuited("no model can be trained on it, see above") from None
 
 
 @promised
@@ -210,13 +140,13 @@ def ratings(trial: TaskTrial) -> None:
     worst = [b if first_better else a for a, b, first_better in zip(first, second, better, strict=True)]
     means = []
     for completions in (best, worst):
-        given = _twice(lambda completions=completions: list(trial.task.ratings(prompts, completions, 0)))  # type: ignore[misc]
-        if len(given) != len(prompts):
-            raise Broken(f"ratings gives {len(given)} for {len(prompts)} completions")
-        odd = [each for each in given if each.score not in range(1, 6) or each.rater < 0]
+        answers = _twice(lambda completions=completions: list(trial.task.ratings(prompts, completions, 0)))  # type: ignore[misc]
+        if len(answers) != len(prompts):
+            raise Broken(f"ratings gives {len(answers)} for {len(prompts)} completions")
+        odd = [each for each in answers if each.score not in range(1, 6) or each.rater < 0]
         if odd:
             raise Broken(f"{odd[0]}: scores are 1, 2, 3, 4 or 5, and raters are numbered from 0")
-        means.append(float(np.mean([each.score for each in given])))
+        means.append(float(np.mean([each.score for each in answers])))
     if means[0] <= means[1]:
         raise Broken(f"clearly better completions are rated {means[0]:.2f} on average, worse ones {means[1]:.2f}")
 
@@ -226,10 +156,10 @@ def probes(trial: TaskTrial) -> None:
     """probes have an answer among their choices, and a posterior that sums to 1"""
     if not trial.task.has_probes:
         raise Unsuited("it has no probes")
-    asked = _twice(trial.task.probes)
-    if not asked:
+    questions = _twice(trial.task.probes)
+    if not questions:
         raise Broken("probes() is empty")
-    for number, probe in enumerate(asked):
+    for number, probe in enumerate(questions):
         where = f"probe {number}, {probe.query!r}"
         if len(set(probe.choices)) < max(2, len(probe.choices)):
             raise Broken(f"{where}: give two or more choices, all different")
@@ -244,8 +174,8 @@ def probes(trial: TaskTrial) -> None:
 def references(trial: TaskTrial) -> str:
     """references are held out: they are not among the demonstrations"""
     rows = _columns(trial.task.references(), "references", "prompt", "completion")
-    known = set(_keys(trial.demonstrations.select_columns(["prompt", "completion"])))
-    share = float(np.mean([key in known for key in _keys(rows.select_columns(["prompt", "completion"]))]))
+    demonstrated = set(_keys(trial.demonstrations.select_columns(["prompt", "completion"])))
+    share = float(np.mean([key in demonstrated for key in _keys(rows.select_columns(["prompt", "completion"]))]))
     if share > SHARE_KNOWN:
         raise Broken(f"{share:.0%} of the references are demonstrations as well: hold them out")
     return f"{share:.1%} are"
@@ -257,9 +187,9 @@ def smoke(trial: TaskTrial) -> None:
     from bench.models.loading import load_model
     from bench.workbench.policy import ModelPolicy
 
-    made = trial.models
+    sft = trial.models["sft"]
     tokenizer = trial.tokenizer
-    model = load_model(made["sft"], tokenizer)
+    model = load_model(sft, tokenizer)
     prompts = list(trial.task.prompts("test")["prompt"][:8])
     drawn = ModelPolicy(model, tokenizer, trial.task.max_completion_tokens).sample(prompts, 0)
     if trial.task.has_gold and not np.isfinite(trial.task.gold(drawn.prompts, drawn.completions)).all():
@@ -270,7 +200,9 @@ def smoke(trial: TaskTrial) -> None:
 def room(trial: TaskTrial) -> str:
     """max_completion_tokens is room enough for the demonstrations"""
     rows = trial.demonstrations.select(range(min(MOST_ROWS, len(trial.demonstrations))))
-    lengths = [len(tail) for _, tail in encode_pairs(trial.tokenizer, rows["prompt"], rows["completion"])]
+    lengths = [
+        len(completion_ids) for _, completion_ids in encode_pairs(trial.tokenizer, rows["prompt"], rows["completion"])
+    ]
     limit = trial.task.max_completion_tokens
     share = float(np.mean([length > limit for length in lengths]))
     if share > SHARE_TOO_LONG:
@@ -297,9 +229,9 @@ def enumeration(trial: TaskTrial) -> None:
         raise Broken(f"enumerated_gold gives {len(listed)} numbers for {len(lengths)} completions")
     rows = np.random.default_rng(0).choice(len(lengths), min(MOST_ROWS, len(lengths)), replace=False).tolist()
     ids = [tokens[i, : lengths[i]].tolist() for i in rows]
-    asked = [prompt] * len(rows)
-    texts = decode_completions(tokenizer, asked, [encode_prompt(tokenizer, prompt)] * len(rows), ids)
-    if not np.allclose([listed[i] for i in rows], trial.task.gold(asked, texts), atol=1e-6):
+    prompts = [prompt] * len(rows)
+    completions = decode_completions(tokenizer, prompts, [encode_prompt(tokenizer, prompt)] * len(rows), ids)
+    if not np.allclose([listed[i] for i in rows], trial.task.gold(prompts, completions), atol=1e-6):
         raise Broken(
             "enumerated_gold differs from gold of the same completions: see `bench.models.enumeration.all_completions`"
         )
@@ -327,10 +259,3 @@ def _twice(make: Callable[[], Any]) -> Any:
     if results[0] != results[1]:
         raise Broken("two calls with the same arguments give different answers: draw from np.random.default_rng(seed)")
     return results[0]
-
-
-def _turned(prompt: Prompt, completion: Completion) -> Completion:
-    from bench.models.encoding import text_of
-
-    words = text_of(completion).split(" ")
-    return completion_like(prompt, " ".join(words[:1] + words[:0:-1]))

@@ -34,7 +34,7 @@ class CheckingWorld(Annotated):
     """
 
     _rows: int | None = PrivateAttr(None)
-    _asked: dict[object, int] = PrivateAttr(default_factory=dict)
+    _labels: dict[object, int] = PrivateAttr(default_factory=dict)
     _answering: bool = PrivateAttr(False)
 
     @property
@@ -51,7 +51,7 @@ class CheckingWorld(Annotated):
     @property
     def labels_given(self) -> int:
         """Gold rewards, comparisons and ratings that this world was asked for; the same question twice counts once."""
-        return sum(self._asked.values())
+        return sum(self._labels.values())
 
     def vocabulary(self) -> list[str]:
         """Six words."""
@@ -75,8 +75,8 @@ class CheckingWorld(Annotated):
         """Colours and a colon, of two lengths; those that begin with `green` are the test split."""
         from datasets import Dataset
 
-        known = _prompts(split)
-        return Dataset.from_dict({"prompt": known[: self._rows] if split == "train" else known})
+        prompts = _prompts(split)
+        return Dataset.from_dict({"prompt": prompts[: self._rows] if split == "train" else prompts})
 
     def references(self) -> Dataset:
         """Uniform words after test prompts."""
@@ -135,7 +135,7 @@ class CheckingWorld(Annotated):
     def _label(self, question: object, count: int, answer: Callable[[], T]) -> T:
         if self._answering:  # gold, asked by the annotator
             return answer()
-        self._asked[question] = count
+        self._labels[question] = count
         self._answering = True
         try:
             return answer()
@@ -154,11 +154,11 @@ def _gold(completion: Completion) -> float:
 def _prompts(split: str) -> list[str]:
     if split not in ("train", "test"):
         raise ValueError(f"split must be 'train' or 'test', not {split!r}")
-    heads = [*COLOURS, *(" ".join(pair) for pair in product(COLOURS, COLOURS))]
-    return [f"{head} :" for head in heads if head.startswith("green") == (split == "test")]
+    colours = [*COLOURS, *(" ".join(pair) for pair in product(COLOURS, COLOURS))]
+    return [f"{words} :" for words in colours if words.startswith("green") == (split == "test")]
 
 
 def _draw(count: int, rng: np.random.Generator, split: str = "train") -> tuple[list[str], list[str]]:
-    known = _prompts(split)
-    prompts = [known[i] for i in rng.integers(len(known), size=count)]
+    distinct = _prompts(split)
+    prompts = [distinct[i] for i in rng.integers(len(distinct), size=count)]
     return prompts, ["".join(f" {word}" for word in row) for row in rng.choice(WORDS, size=(count, 3))]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.authoring.checking.artifacts import Artifacts, artifacts
-from bench.authoring.checking.check import Broken, Unsuited, told
+from bench.authoring.checking.check import Broken, Unsuited, error_line
 from bench.authoring.checking.observing import Traces, folder_digest, observed
 from bench.authoring.checking.world import CheckingWorld
 from bench.contracts.errors import BenchError
@@ -157,8 +157,8 @@ class MethodTrial:
         world = CheckingWorld().limited_to(rows)
         if reason := self.method.unfit_for(world):
             raise Unsuited(f"the world of these checks does not suit it: {reason}")
-        made = artifacts().copy_to(Path(tempfile.mkdtemp(dir=self._folder)) / "artifacts")
-        training = Training(self.workbench(world, made, seed, pad_is_eos, rows), world, made)
+        shared = artifacts().copy_to(Path(tempfile.mkdtemp(dir=self._folder)) / "artifacts")
+        training = Training(self.workbench(world, shared, seed, pad_is_eos, rows), world, shared)
 
         def progress(step: int, total: int) -> None:
             training.reports += 1
@@ -166,7 +166,7 @@ class MethodTrial:
                 raise KeyboardInterrupt
 
         training.workbench.on_progress = progress
-        before = folder_digest(made.folder)
+        before = folder_digest(shared.folder)
         with observed() as traces:
             seed_everything(global_seed)
             try:
@@ -176,30 +176,31 @@ class MethodTrial:
         training.traces = traces
         training.labels_charged = training.workbench.cost.gold_labels
         training.labels_given = world.labels_given
-        after = folder_digest(made.folder)
-        training.files_changed = sorted(n for n in before.keys() | after.keys() if before.get(n) != after.get(n))
+        after = folder_digest(shared.folder)
+        files = before.keys() | after.keys()
+        training.files_changed = sorted(file for file in files if before.get(file) != after.get(file))
         return training
 
     def workbench(
-        self, world: CheckingWorld, made: Artifacts, seed: int = 0, pad_is_eos: bool = False, rows: int | None = None
+        self, world: CheckingWorld, shared: Artifacts, seed: int = 0, pad_is_eos: bool = False, rows: int | None = None
     ) -> WatchedWorkbench:
-        """A workbench on `made`, in an empty folder of its own."""
-        tokenizer = made.tokenizer(pad_is_eos)
+        """A workbench on `shared`, in an empty folder of its own."""
+        tokenizer = shared.tokenizer(pad_is_eos)
         needs = set(type(self.method).needs)
 
-        def labelled(stage: str) -> Any:
-            missing(stage)
-            all_rows = made.rows(stage)
+        def labelled_rows(stage: str) -> Any:
+            refuse_undeclared(stage)
+            all_rows = shared.rows(stage)
             return all_rows if rows is None else all_rows.select(range(rows))
 
-        def missing(stage: str) -> None:
+        def refuse_undeclared(stage: str) -> None:
             if stage not in needs:
                 workbench.undeclared.add(stage)
                 raise BenchError(f"there is no {stage} here: it is not in the method's `needs`")
 
         def load_reward_model() -> Any:
-            missing("reward_model")
-            return made.reward_model(tokenizer)
+            refuse_undeclared("reward_model")
+            return shared.reward_model(tokenizer)
 
         def measure(policy: Policy, step: int) -> None:
             sample(policy, world)
@@ -210,11 +211,11 @@ class MethodTrial:
             seed=seed,
             device="cpu",
             checkpoints=Path(tempfile.mkdtemp(dir=self._folder)),
-            load_base=lambda: made.model("base", tokenizer),
-            load_sft=lambda: made.model("sft", tokenizer),
+            load_base=lambda: shared.model("base", tokenizer),
+            load_sft=lambda: shared.model("sft", tokenizer),
             load_demonstrations=lambda: world.demonstrations(0),
-            load_preferences=lambda: labelled("preferences"),
-            load_ratings=lambda: labelled("ratings"),
+            load_preferences=lambda: labelled_rows("preferences"),
+            load_ratings=lambda: labelled_rows("ratings"),
             load_corpus=lambda: world.corpus(0),
             load_reward_model=load_reward_model,
             needs=needs,
@@ -231,7 +232,7 @@ def must_train(training: Training) -> Policy:
         Broken: it raised an error, or returned something else.
     """
     if training.error is not None:
-        raise Broken(f"`train` raised {told(training.error)}")
+        raise Broken(f"`train` raised {error_line(training.error)}")
     if not isinstance(training.policy, Policy):
         raise Broken(f"`train` returned {training.policy!r}: return a Policy, for instance `workbench.policy(model)`")
     return training.policy
