@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bench.authoring import checking
+from bench.authoring.checking import promises
 from bench.authoring.checking.check import Verdict
 from bench.catalogue import plugins
 from bench.contracts.plugin import Plugin
@@ -37,24 +37,24 @@ def quick(cls: type[Plugin]) -> Any:
 
 @pytest.mark.parametrize("name", plugins.methods())
 def test_methods(name: str) -> None:
-    assert broken(checking.method_checks(quick(plugins.methods()[name]))) == []
+    assert broken(promises.method_checks(quick(plugins.methods()[name]))) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", plugins.methods())
 def test_methods_as_they_are_set(name: str) -> None:
-    assert broken(checking.method_checks(plugins.methods()[name])) == []
+    assert broken(promises.method_checks(plugins.methods()[name])) == []
 
 
 @pytest.mark.parametrize("name", sorted(plugins.tasks().keys() - {"dataset"}))
 def test_tasks(name: str) -> None:
-    assert broken(checking.task_checks(plugins.tasks()[name])) == []
+    assert broken(promises.task_checks(plugins.tasks()[name])) == []
 
 
 def test_a_data_set(tmp_path: Path) -> None:
     rows = [{"prompt": f"Question {i}?", "chosen": f" yes {i}", "rejected": f" no {i}"} for i in range(80)]
     (tmp_path / "rows.json").write_text(json.dumps(rows))
-    assert broken(checking.task_checks(plugins.tasks()["dataset"](path=tmp_path / "rows.json"))) == []
+    assert broken(promises.task_checks(plugins.tasks()["dataset"](path=tmp_path / "rows.json"))) == []
 
 
 @pytest.mark.parametrize("name", plugins.judges())
@@ -63,4 +63,4 @@ def test_judges(name: str) -> None:
         judge = plugins.judges()[name]()
     except ValueError:
         pytest.skip("it has settings without a default")
-    assert broken(checking.judge_checks(judge)) == []
+    assert broken(promises.judge_checks(judge)) == []
