@@ -12,24 +12,18 @@ that is over-optimisation of the labels' meaning, though not of this gold.
 from __future__ import annotations
 
 import hashlib
-import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from bench.contracts.errors import BenchError
 from tasks.dataset.reading import BadRow, is_utf8, read
 from tasks.dataset.rows import plain
 
 if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
+    from sklearn.pipeline import Pipeline
 
 LABELS = {"positive": 1, "pos": 1, "1": 1, "true": 1, "negative": 0, "neg": 0, "0": 0, "false": 0}
 TEXTS, SENTIMENTS = ("text", "review", "sentence"), ("sentiment", "label")
@@ -41,23 +35,20 @@ RIDGE = 1e-4  # weight of the squared norm beside the mean loss
 
 @dataclass(frozen=True)
 class Classifier:
-    """Logistic regression on the words and word pairs of a text.
+    """Logistic regression on the words and word pairs of a text, trained on `trained` labelled texts.
 
-    weights, idf: by feature, (features). accuracy: on `heldout` labelled texts that it was not trained on.
+    accuracy: on `heldout` labelled texts that it was not trained on.
     """
 
-    vocabulary: Mapping[str, int]
-    idf: NDArray[np.float64]
-    weights: NDArray[np.float64]
-    bias: float
+    pipeline: Pipeline
     accuracy: float
     trained: int
     heldout: int
 
     def __call__(self, texts: Sequence[str]) -> list[float]:
-        """The probability that each text is positive; that of a text without any known word is the bias's."""
-        logits = design(texts, self.vocabulary, self.idf) @ self.weights + self.bias
-        return [float(p) for p in np.exp(-np.logaddexp(0.0, -logits))]
+        """The probability that each text is positive; that of a text without any known word is the intercept's."""
+        probabilities: list[float] = self.pipeline.predict_proba(texts)[:, 1].tolist() if texts else []
+        return probabilities
 
 
 @cache
@@ -67,19 +58,22 @@ def classifier(path: Path, digest: str) -> tuple[Classifier, dict[str, list[int]
     digest: of the file's content, so that another content is another classifier.
 
     Raises:
-        BenchError: no column of texts or labels, or not both labels among the texts to train on.
+        BenchError: no column of texts or labels, not both labels to train on, or no word in two texts.
     """
     texts, labels, bad = read_labelled(path)
     # by hash, so that the same texts are held out whatever their order
-    place = [hashlib.sha256(text.encode()).digest() for text in texts]
-    order = sorted(range(len(texts)), key=place.__getitem__)
-    held = order[: round(HELD_OUT * len(order))]
-    train = order[len(held) :]
-    if len({labels[i] for i in train}) < 2 or not held:
+    digests = [hashlib.sha256(text.encode()).digest() for text in texts]
+    order = sorted(range(len(texts)), key=digests.__getitem__)
+    heldout = order[: round(HELD_OUT * len(order))]
+    train = order[len(heldout) :]
+    if len({labels[i] for i in train}) < 2 or not heldout:
         raise BenchError(f"{path}: a gold classifier needs texts of both labels, and some to test it on")
-    return fit(
-        [texts[i] for i in train], [labels[i] for i in train], [texts[i] for i in held], [labels[i] for i in held]
-    ), bad
+    try:
+        pipeline = fit([texts[i] for i in train], [labels[i] for i in train])
+    except ValueError as error:  # no word is in two texts
+        raise BenchError(f"{path}: no gold classifier can be learned from it: {error}") from error
+    accuracy = pipeline.score([texts[i] for i in heldout], [labels[i] for i in heldout])
+    return Classifier(pipeline, float(accuracy), trained=len(train), heldout=len(heldout)), bad
 
 
 def read_labelled(path: Path) -> tuple[list[str], list[int], dict[str, list[int]]]:
@@ -120,42 +114,19 @@ def _bad(row: dict[str, Any] | BadRow, text: str, label: str) -> str | None:
     return None
 
 
-def features(text: str) -> set[str]:
-    """Its words in lower case, and pairs of neighbours."""
-    words = re.findall(r"[\w']+|[!?]", text.lower())
-    return {*words, *(f"{a} {b}" for a, b in pairwise(words))}
+def fit(texts: Sequence[str], labels: Sequence[int]) -> Pipeline:
+    """Minimise the mean logistic loss + RIDGE · ‖weights‖² by L-BFGS: convex, so that there is one answer.
 
+    The features are words in lower case and pairs of neighbours: the inverse document frequencies log(texts / those
+    with it) + 1 of the features present, each text's of length 1.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
 
-def design(texts: Sequence[str], vocabulary: Mapping[str, int], idf: NDArray[np.float64]) -> csr_matrix:
-    """(texts, features): inverse document frequencies of the features present, each row of length 1."""
-    from scipy.sparse import csr_matrix
-
-    columns = [sorted(vocabulary[f] for f in features(text) if f in vocabulary) for text in texts]
-    ends = np.cumsum([0, *map(len, columns)])
-    indices = np.array([c for row in columns for c in row], dtype=np.int64)
-    values = [idf[row] / np.linalg.norm(idf[row]) for row in columns if row]
-    data = np.concatenate(values) if values else np.zeros(0)
-    return csr_matrix((data, indices, ends), shape=(len(texts), len(idf)))
-
-
-def fit(texts: Sequence[str], labels: Sequence[int], heldout: Sequence[str], truth: Sequence[int]) -> Classifier:
-    """Minimise the mean logistic loss + RIDGE · ‖weights‖² by L-BFGS: convex, so that there is one answer."""
-    from scipy.optimize import minimize
-
-    counts = Counter(feature for text in texts for feature in features(text))
-    vocabulary = {f: i for i, f in enumerate(sorted(f for f, count in counts.items() if count >= RARE))}
-    idf = np.log(len(texts) / np.array([counts[f] for f in vocabulary], dtype=float)) + 1.0
-    x, sign = design(texts, vocabulary, idf), 2.0 * np.asarray(labels) - 1.0
-    transposed = x.T.tocsr()
-
-    def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        weights, margin = parameters[:-1], sign * (x @ parameters[:-1] + parameters[-1])
-        pull = -sign * np.exp(-np.logaddexp(0.0, margin)) / len(sign)  # of the loss on each text's logit
-        gradient = np.append(transposed @ pull + 2 * RIDGE * weights, pull.sum())
-        return float(np.logaddexp(0.0, -margin).mean() + RIDGE * weights @ weights), gradient
-
-    best = minimize(loss, np.zeros(len(vocabulary) + 1), jac=True, method="L-BFGS-B", options={"maxiter": 500}).x
-    right = (design(heldout, vocabulary, idf) @ best[:-1] + best[-1] > 0) == np.asarray(truth, dtype=bool)
-    return Classifier(
-        vocabulary, idf, best[:-1], float(best[-1]), float(right.mean()), trained=len(texts), heldout=len(heldout)
+    features = TfidfVectorizer(
+        token_pattern=r"[\w']+|[!?]", ngram_range=(1, 2), min_df=RARE, binary=True, smooth_idf=False
     )
+    # scikit-learn minimises C · Σ loss + ½ ‖weights‖²
+    regression = LogisticRegression(C=1 / (2 * RIDGE * len(texts)), tol=1e-6, max_iter=500)
+    return make_pipeline(features, regression).fit(texts, labels)

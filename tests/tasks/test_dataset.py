@@ -362,7 +362,7 @@ def test_settings_are_the_same_before_and_after_reading(tmp_path: Path) -> None:
 
 
 def test_the_class_is_imported_without_heavy_libraries() -> None:
-    heavy = "torch transformers datasets pandas pyarrow scipy jinja2"
+    heavy = "torch transformers datasets pandas pyarrow scipy sklearn jinja2"
     code = f"import sys, tasks.dataset; print([m for m in {heavy.split()} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

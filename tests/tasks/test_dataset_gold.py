@@ -138,6 +138,7 @@ def test_labels_are_known_by_several_names_and_the_rest_is_set_aside(tmp_path: P
     [
         (["Text\tStars", "a\t1"], "found the columns Text, Stars — expected one called sentiment or label"),
         (["Text\tLabel", "a\t1", "b\t1", "c\tpos"], "needs texts of both labels"),
+        (["Text\tLabel", *(f"word{i}\t{i % 2}" for i in range(10))], "no gold classifier can be learned from it"),
     ],
 )
 def test_texts_that_no_gold_can_be_learned_from_are_refused(tmp_path: Path, lines: list[str], message: str) -> None:
