@@ -1,4 +1,8 @@
-"""YAML as plain values, with the line where each of them stands; and back."""
+"""YAML as plain values, with the line where each of them stands; and back.
+
+The scalars are read by hand: ruamel.yaml knows YAML 1.2, but takes dates for more than words and keys for numbers, and
+neither bounds aliases nor refuses tags, so that all but a table of scalars would stay.
+"""
 
 from __future__ import annotations
 
