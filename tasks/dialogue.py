@@ -199,8 +199,8 @@ class Dialogue(Annotated):
         return [prompt for prompt in _split(split) if self.harmful or not _requests()[prompt].harmful]
 
     def _draw(self, style: Style, split: str, count: int, rng: np.random.Generator) -> tuple[list[str], list[str]]:
-        known = self._prompts(split)
-        prompts = [known[i] for i in rng.integers(len(known), size=count)]
+        available = self._prompts(split)
+        prompts = [available[i] for i in rng.integers(len(available), size=count)]
         return prompts, [next_word.draw(style.next_word, prompt, rng) for prompt in prompts]
 
 

@@ -46,7 +46,7 @@ ENDS = 0.6  # two sentences without "and" or "but" are all
 
 AGES = {"a": ("new", "recent", "silent"), "an": ("old", "early", "odd")}
 ORIGINS = ("italian", "french", "japanese", "swedish", "indian", "american")
-OWN = {  # the aspect that each genre is known for
+GENRE_ASPECTS = {  # the aspect that each genre is known for
     "western": "duel",
     "comedy": "jokes",
     "thriller": "chase",
@@ -54,7 +54,7 @@ OWN = {  # the aspect that each genre is known for
     "musical": "songs",
     "cartoon": "drawings",
 }
-ASPECTS = ("plot", "cast", "music", "costumes", *OWN.values())
+ASPECTS = ("plot", "cast", "music", "costumes", *GENRE_ASPECTS.values())
 PLURAL = {"costumes", "jokes", "tears", "songs", "drawings"}
 PERSONS = ("i", "we", "everyone")
 ADJECTIVES = {
@@ -148,7 +148,7 @@ def _steps(s: State) -> Iterator[Step]:
         yield from _zipf({word: s.at(place) for word, place in FIXED[s.place].items()})
     match s.place:
         case "genre":
-            yield from _zipf({genre: s.at("colon", genre=genre) for genre in OWN})
+            yield from _zipf({genre: s.at("colon", genre=genre) for genre in GENRE_ASPECTS})
         case "sentence":
             yield from _sentence(s)
         case "clause":
@@ -241,9 +241,9 @@ def _shares(count: int) -> list[float]:
 
 def _aspects(genre: str) -> dict[str, float]:
     """Nouns and their probabilities: the genre's own a third of the time."""
-    others = [word for word in ASPECTS if word != OWN[genre]]
+    others = [word for word in ASPECTS if word != GENRE_ASPECTS[genre]]
     shares = [share * 2 / 3 for share in _shares(len(others))]
-    return {OWN[genre]: 1 / 3} | dict(zip(others, shares, strict=True))
+    return {GENRE_ASPECTS[genre]: 1 / 3} | dict(zip(others, shares, strict=True))
 
 
 def walk(text: str) -> list[Step] | None:
@@ -310,12 +310,12 @@ def continue_text(text: str, rng: np.random.Generator) -> str:
 def vocabulary() -> tuple[str, ...]:
     """Every word that some text of the language has, sorted."""
     words: set[str] = set()
-    seen = {State()}
-    ahead = [State()]
-    while ahead:
-        for step in node(ahead.pop()).steps.values():
+    visited = {State()}
+    frontier = [State()]
+    while frontier:
+        for step in node(frontier.pop()).steps.values():
             words.add(step.word)
-            if step.state not in seen:
-                seen.add(step.state)
-                ahead.append(step.state)
+            if step.state not in visited:
+                visited.add(step.state)
+                frontier.append(step.state)
     return tuple(sorted(words - {END}))

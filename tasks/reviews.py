@@ -146,7 +146,7 @@ def _all_prompts() -> Iterator[str]:
     for article, ages in grammar.AGES.items():
         for age in ages:
             for origin in grammar.ORIGINS:
-                for genre, own in grammar.OWN.items():
+                for genre, own in grammar.GENRE_ASPECTS.items():
                     for opening in ("", " the plot", f" the {own}", " this film", " i"):
                         yield f"{article} {age} {origin} {genre} :{opening}"
 

@@ -60,8 +60,8 @@ class Style:
         if words and words[-1] == ".":
             return {next_word.END: 1.0}
         place = {thing: i for i, (thing, _) in enumerate(facts)}
-        told = [word for word in words if word in place]
-        ahead = self._next_fact(facts[place[told[-1]] + 1 :] if told else facts)
+        kept = [word for word in words if word in place]
+        ahead = self._next_fact(facts[place[kept[-1]] + 1 :] if kept else facts)
         more = sum(ahead.values())
         match len(words) % 3:
             case 0:
@@ -189,16 +189,17 @@ class Summaries(Annotated):
 def score(prompt: str, completion: str, bound: int) -> tuple[float, float, float]:
     """Kept in [0, 1], invented and excess in [−1, 0] of one summary, see `Summaries`."""
     facts = report(prompt)
-    true = {f" {thing} {number}" for thing, number in facts}
-    key = {f" {thing} {number}" for thing, number in facts if thing in KEY}
+    true_clauses = {f" {thing} {number}" for thing, number in facts}
+    key_clauses = {f" {thing} {number}" for thing, number in facts if thing in KEY}
     words = len(completion.split())
     if not words:
         return 0.0, 0.0, 0.0
     ended = completion.endswith(" .")
     clauses = completion.removesuffix(" .").split(" ,")
-    false = [clause not in true or (i == len(clauses) - 1 and not ended) for i, clause in enumerate(clauses)]
-    told = {clause for clause, wrong in zip(clauses, false, strict=True) if not wrong}
-    return len(key & told) / len(key), -sum(false) / len(false), -min(1.0, max(0, words - bound) / bound)
+    invented = [clause not in true_clauses or (i == len(clauses) - 1 and not ended) for i, clause in enumerate(clauses)]
+    supported = {clause for clause, wrong in zip(clauses, invented, strict=True) if not wrong}
+    kept = len(key_clauses & supported) / len(key_clauses)
+    return kept, -sum(invented) / len(invented), -min(1.0, max(0, words - bound) / bound)
 
 
 def report(prompt: str) -> list[Fact]:
@@ -225,6 +226,6 @@ def _prompts(split: str) -> list[str]:
 
 def _draw(style: Style, split: str, count: int, rng: np.random.Generator) -> tuple[list[str], list[str]]:
     """Prompts and their summaries."""
-    known = _prompts(split)
-    prompts = [known[i] for i in rng.integers(len(known), size=count)]
+    available = _prompts(split)
+    prompts = [available[i] for i in rng.integers(len(available), size=count)]
     return prompts, [next_word.draw(style.next_word, prompt, rng) for prompt in prompts]

@@ -152,7 +152,7 @@ class DataSet(Annotated):
 
     def corpus(self, seed: int) -> list[str]:
         """The training demonstrations as the `tiny` model meets them, less the last end-of-sequence token."""
-        return [_whole(row["prompt"], row["completion"]) for row in self.demonstrations(seed)]
+        return [_full_text(row["prompt"], row["completion"]) for row in self.demonstrations(seed)]
 
     def gold(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[float]:
         """The classifier's probability of *positive*, in [0, 1]; only with `gold_texts`."""
@@ -277,7 +277,7 @@ def _dataset(rows: Any) -> Dataset:
     return Dataset.from_list(list(rows))
 
 
-def _whole(prompt: Prompt, completion: Completion) -> str:
+def _full_text(prompt: Prompt, completion: Completion) -> str:
     """Prompt and completion as one text; a conversation as the tiny model's chat template writes it."""
     if isinstance(prompt, str) or isinstance(completion, str):
         return f"{prompt}{completion}"

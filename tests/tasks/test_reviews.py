@@ -95,7 +95,7 @@ def test_splits_are_disjoint_and_hold_several_hundred_prompts(task: Reviews) -> 
     assert len(set(train)) == len(train) > 500
     assert len(set(test)) == len(test) >= 128
     # an order without pattern: the first of them are not all alike
-    assert len({prompt.split()[3] for prompt in test[:32]}) == len(grammar.OWN)
+    assert len({prompt.split()[3] for prompt in test[:32]}) == len(grammar.GENRE_ASPECTS)
     with pytest.raises(ValueError, match="split"):
         task.prompts("validation")
 
