@@ -62,7 +62,7 @@ class RLOO(Method):
         with remembered_as(model, workbench, reference=bool(self.beta)):
             trainer = trainer_class(
                 model,
-                reward_funcs=partial(reward_of_tokens, workbench),
+                reward_funcs=partial(reward, workbench),
                 args=config_class(
                     **workbench.training_arguments(),
                     **own,
@@ -97,10 +97,8 @@ class RLOO(Method):
 # -- what TRL's online trainers need to be set right in, one function each ---------------------------------------------
 
 
-def reward_of_tokens(
-    workbench: Workbench, prompts: list[Prompt], completion_ids: list[list[int]], **_: Any
-) -> list[float]:
-    """The reward model's scores of sampled tokens, which are charged here.
+def reward(workbench: Workbench, prompts: list[Prompt], completion_ids: list[list[int]], **_: Any) -> list[float]:
+    """The reward model's scores of sampled tokens, which are charged here. TRL logs them under this function's name.
 
     TRL decodes completions alone, which loses their leading space, and hides <unk>: ``prompt + completion`` would not
     be the whole text.

@@ -88,6 +88,11 @@ def test_what_was_spent_is_counted_and_the_policy_measured_on_the_way(method, tm
     assert place.cost.tokens_trained > 2 * place.cost.tokens_sampled > 0  # each of two passes, prompts included
 
 
+@pytest.mark.parametrize("method", ONLINE, ids=by_name)
+def test_the_log_calls_the_reward_by_a_name_that_stays(method, tmp_path):
+    assert "rewards/reward/mean" in logged(method, workbench(tmp_path))[0]
+
+
 @pytest.mark.parametrize("method", [RLOO, GRPO], ids=lambda method: method.name)
 def test_the_kl_is_that_to_the_reference_of_the_workbench(method, tmp_path):
     one_step = method(**QUICK | {"steps": 1, "epochs": 1, "minibatches": 1})
