@@ -162,9 +162,9 @@ class Workbench:
 
     def sample(self, policy: Policy, prompts: Sequence[Prompt], seed: int, temperature: float = 1.0) -> Samples:
         """One completion per prompt, see `Policy.sample`; the tokens are charged."""
-        drawn = policy.sample(prompts, seed, temperature)
-        self.cost.tokens_sampled += sum(map(len, drawn.completion_ids))
-        return drawn
+        samples = policy.sample(prompts, seed, temperature)
+        self.cost.tokens_sampled += sum(map(len, samples.completion_ids))
+        return samples
 
     # -- supervised fine-tuning ------------------------------------------------------------------------------------
 
