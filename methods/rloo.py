@@ -126,8 +126,10 @@ def remembered_as(model: PreTrainedModel, workbench: Workbench, reference: bool)
     if reference:
         model.config._name_or_path = str(workbench.checkpoints / "reference")
         workbench.reference.save_pretrained(model.config._name_or_path)
-    yield
-    model.config._name_or_path = origin
+    try:
+        yield
+    finally:
+        model.config._name_or_path = origin
 
 
 def count_positions_from_the_first_token(model: PreTrainedModel) -> Any:

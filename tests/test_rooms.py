@@ -1,5 +1,6 @@
 """The house: its rooms are those of the map in README.md, and none imports one above it."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -48,3 +49,8 @@ def test_every_room_is_on_the_map_and_nothing_lies_loose():
     assert len(rooms()) <= 15 and len(FLOORS) <= 12
     loose = {each.name for each in (ROOT / "bench").iterdir() if each.is_file()}
     assert loose == {"__init__.py", "py.typed"}
+
+
+def test_every_room_says_what_is_in_it():
+    for init in sorted((ROOT / "bench").rglob("__init__.py")):
+        assert ast.get_docstring(ast.parse(init.read_text())), init

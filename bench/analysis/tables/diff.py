@@ -17,14 +17,22 @@ from scipy import stats
 from bench.analysis.interval import Interval
 from bench.analysis.layout import print_sections, write_sections
 from bench.analysis.statistics import holm, paired_difference, unpaired_difference
-from bench.analysis.tables.main_table import SHOWN
 from bench.analysis.tables.paired_cells import by_seed, known_measures
 from bench.analysis.tables.sections import p_text, sections_of
 from bench.measures.registry import MEASURES
 from bench.records.loading import RunFrames
 
 ALPHA = 0.05
-COMPARED = (*SHOWN, "judge")
+COMPARED = (
+    "proxy",
+    "gold",
+    "kl",
+    "perplexity_reference",
+    "perplexity_samples",
+    "ece_debiased",
+    "win_rate",
+    "judge",
+)
 """The measures that are tested: those of the main table, and the judge where gold is not known."""
 SETTINGS = ("hyperparameters", "stages", "task_settings", "model_settings", "versions", "commit")
 SHOWN_CELLS = 8
