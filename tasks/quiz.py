@@ -140,9 +140,9 @@ class Quiz(Annotated):
 
     def seen(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> NDArray[np.float64]:
         """What the annotator goes by: gold, or a part of it, and `taste` for sounding sure."""
-        sure = [parse(text_of(completion)) for completion in completions]
+        answers = [parse(text_of(completion)) for completion in completions]
         return super().seen(prompts, completions) + self.taste * np.array(
-            [said is not None and said[1] for said in sure]
+            [answer is not None and answer[1] for answer in answers]
         )
 
     def probes(self) -> list[Probe]:
@@ -174,9 +174,9 @@ def facts() -> dict[tuple[str, str], dict[str, float]]:
 def _questions() -> dict[str, tuple[str, dict[str, float]]]:
     """Every prompt with the name of the fact that it asks for (``river of zorba``), and the fact."""
     return {
-        asking.format(relation=relation, place=place): (f"{relation} of {place}", posterior)
+        wording.format(relation=relation, place=place): (f"{relation} of {place}", posterior)
         for (relation, place), posterior in facts().items()
-        for asking in ASKING
+        for wording in ASKING
     }
 
 

@@ -114,10 +114,10 @@ class Strings(Annotated):
         places[symbols] = range(len(SYMBOLS))
         path = np.column_stack([np.full(len(tokens), SYMBOLS.index(text_of(prompt)[-1])), places[tokens]])
         count = lengths - (tokens[:, -1] == eos)  # tokens before EOS; EOS fills up what is short
-        there = np.arange(limit) < count[:, None]
-        valid = (count >= 1) & (count <= LENGTH) & ((places[tokens] >= 0) | ~there).all(1)
+        is_token = np.arange(limit) < count[:, None]
+        valid = (count >= 1) & (count <= LENGTH) & ((places[tokens] >= 0) | ~is_token).all(1)
         steps = worth()[path[:, :LENGTH], path[:, 1 : LENGTH + 1], np.arange(LENGTH)]
-        return np.where(valid[:, None] & there[:, :LENGTH], steps, -1.0).sum(1) / LENGTH
+        return np.where(valid[:, None] & is_token[:, :LENGTH], steps, -1.0).sum(1) / LENGTH
 
     def probes(self) -> list[Probe]:
         """10,240 questions on the 64 test prompts: which of four symbols comes next?"""

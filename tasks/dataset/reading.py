@@ -92,10 +92,10 @@ def digest(path: Path) -> str:
 
 def digest_of_rows(rows: Iterable[NumberedRow]) -> str:
     """SHA-256 of the rows themselves, for data that does not come from a file of ours."""
-    whole = hashlib.sha256()
+    hasher = hashlib.sha256()
     for _, row in rows:
-        whole.update(json.dumps(row, sort_keys=True, default=str).encode() + b"\n")
-    return whole.hexdigest()
+        hasher.update(json.dumps(row, sort_keys=True, default=str).encode() + b"\n")
+    return hasher.hexdigest()
 
 
 def _must_exist(path: Path) -> None:

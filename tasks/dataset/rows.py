@@ -99,13 +99,13 @@ def find_columns(source: object, found: Sequence[str], given: Mapping[str, Seque
         if "output" in found:
             names.setdefault("completion", ["output"])
     pair = names.keys() & {"chosen", "rejected"}
-    whole = pair or "messages" in names or names.keys() >= {"prompt", "completion"}
+    known_shape = pair or "messages" in names or names.keys() >= {"prompt", "completion"}
     text = [column for column in found if column.lower() == "text"][:1]
     # many data sets in another shape have a text beside it: it counts if mapped, or if there is nothing else
-    if "text" in given or (text and not whole):
+    if "text" in given or (text and not known_shape):
         return {"text": given.get("text", text)} | {name: names[name] for name in ("quality",) if name in names}
     names.pop("text", None)
-    if len(pair) == 1 or not whole:
+    if len(pair) == 1 or not known_shape:
         free = [column for column in found if not any(column in columns for columns in names.values())]
         guesses = [
             f" — is {close[0]!r} meant as {name!r}?"
@@ -206,12 +206,12 @@ def _cut(prompt: Any, answer: Any) -> tuple[Prompt, Completion]:
     if isinstance(answer, str) and isinstance(prompt, str):
         return prompt, answer
     if isinstance(answer, str) and prompt is None:
-        head, assistant, tail = answer.rpartition(ASSISTANT)
+        dialogue, assistant, last_turn = answer.rpartition(ASSISTANT)
         if not assistant:
             raise BadRow("no assistant's turn")
-        if HUMAN in tail:
+        if HUMAN in last_turn:
             raise BadRow("the last turn is not the assistant's")
-        return head + assistant, tail
+        return dialogue + assistant, last_turn
     turns = [{"role": "assistant", "content": answer}] if isinstance(answer, str) else answer
     if turns[0]["role"] == "assistant":
         opening = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt or []
