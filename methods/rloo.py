@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -59,7 +59,7 @@ class RLOO(Method):
         """Train from π0 against the reward model; training curves count updates, as `ppo`'s do."""
         trainer_class, config_class, own = self.trainer()
         model = workbench.sft_model()
-        with remembered_as(model, workbench, reference=bool(self.beta)):
+        with coming_from_the_reference(model, workbench) if self.beta else nullcontext():
             trainer = trainer_class(
                 model,
                 reward_funcs=partial(reward, workbench),
@@ -117,15 +117,14 @@ def enough_for_a_batch(prompts: Dataset, least: int) -> Dataset:
 
 
 @contextmanager
-def remembered_as(model: PreTrainedModel, workbench: Workbench, reference: bool) -> Iterator[None]:
-    """While a trainer is made, `model` says that it came from π0, if a `reference` is wanted.
+def coming_from_the_reference(model: PreTrainedModel, workbench: Workbench) -> Iterator[None]:
+    """While a trainer is made, `model` says that it came from π0.
 
     TRL loads its reference from where the model says that it came from, whatever the one in memory is.
     """
     origin = model.config._name_or_path
-    if reference:
-        model.config._name_or_path = str(workbench.checkpoints / "reference")
-        workbench.reference.save_pretrained(model.config._name_or_path)
+    model.config._name_or_path = str(workbench.checkpoints / "reference")
+    workbench.reference.save_pretrained(model.config._name_or_path)
     try:
         yield
     finally:

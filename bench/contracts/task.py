@@ -17,12 +17,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Message: TypeAlias = dict[str, str]
-
-
 Prompt: TypeAlias = str | list[Message]
 """A text, or a conversation in TRL's format: ``[{"role": "user", "content": …}, …]``."""
-
-
 Completion: TypeAlias = str | list[Message]
 """What follows a prompt: a text, or one assistant message in a list where the prompt is a conversation."""
 

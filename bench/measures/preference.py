@@ -66,6 +66,22 @@ def win_rate_of_scores(judge: ArrayLike, reference_judge: ArrayLike, *, tie_band
     return win_rate(*win_tie_loss(judge, reference_judge, tie_band))
 
 
+@measure(  # the lower decorator is the first to be entered
+    "rejected_logp",
+    "log π(rejected)",
+    "nats",
+    None,
+    "mean log-probability of held-out rejected completions",
+    column="rejected_logp",
+)
+@measure(
+    "chosen_logp",
+    "log π(chosen)",
+    "nats",
+    None,
+    "mean log-probability of held-out chosen completions",
+    column="chosen_logp",
+)
 def mean_logp(logp: ArrayLike) -> float:
     """Mean log-probability that π gives to given completions, EOS included; nats per completion.
 
@@ -73,24 +89,6 @@ def mean_logp(logp: ArrayLike) -> float:
     does, may lower both; what is lost has gone to completions that nobody compared.
     """
     return float(numbers(logp, "log-probabilities").mean())
-
-
-measure(
-    "chosen_logp",
-    "log π(chosen)",
-    "nats",
-    None,
-    "mean log-probability of held-out chosen completions",
-    column="chosen_logp",
-)(mean_logp)
-measure(
-    "rejected_logp",
-    "log π(rejected)",
-    "nats",
-    None,
-    "mean log-probability of held-out rejected completions",
-    column="rejected_logp",
-)(mean_logp)
 
 
 def win_rate(win: float, tie: float, loss: float) -> float:

@@ -138,7 +138,7 @@ def _encode_each(tokenizer: PreTrainedTokenizerBase, texts: set[str]) -> dict[st
 
 
 def _split(query_ids: tuple[int, ...], full_ids: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The choice starts where the tokens of query and whole diverge, as in `bench.models.encoding`."""
+    """The choice starts where the tokens of the query alone and of both diverge, as in `bench.models.encoding`."""
     start = next((i for i, (a, b) in enumerate(zip(query_ids, full_ids, strict=False)) if a != b), len(query_ids))
     if start >= len(full_ids):
         raise ValueError("a choice adds no token to its query")

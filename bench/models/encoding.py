@@ -147,12 +147,8 @@ def within_context(
     answers = [name for name in ("completion", "chosen", "rejected") if name in rows.column_names]
     prompts = list(rows["prompt"])
     if answers:
-        lengths = [
-            max(each)
-            for each in zip(
-                *(map(len, encode_sequences(tokenizer, prompts, rows[name])) for name in answers), strict=True
-            )
-        ]
+        by_column = [map(len, encode_sequences(tokenizer, prompts, rows[name])) for name in answers]
+        lengths = [max(each) for each in zip(*by_column, strict=True)]
     else:
         lengths = [len(ids) + new_tokens for ids in encode_prompts(tokenizer, prompts)]
     keep = [i for i, length in enumerate(lengths) if length <= context]

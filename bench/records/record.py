@@ -21,7 +21,8 @@ DIVERGED: Final = "diverged"
 FAILED: Final = "failed"
 SKIPPED: Final = "skipped"
 
-Settings: TypeAlias = dict[str, Any]
+Json: TypeAlias = dict[str, Any]
+"""An object whose keys are its owner's affair: settings, figures."""
 
 
 class CellIdentity(TypedDict):
@@ -35,13 +36,13 @@ class CellIdentity(TypedDict):
     index: NotRequired[int]
     task: str
     task_name: NotRequired[str]
-    task_settings: NotRequired[Settings]
+    task_settings: NotRequired[Json]
     model: str
-    model_settings: NotRequired[Settings | str]
+    model_settings: NotRequired[Json | str]
     arm: str
     method: str
-    hyperparameters: NotRequired[Settings]
-    stages: NotRequired[Settings]
+    hyperparameters: NotRequired[Json]
+    stages: NotRequired[Json]
     seed: int
 
 
@@ -66,7 +67,7 @@ class Data(TypedDict, total=False):
     """What the task's data came to: rows set aside, counted by reason, and what else the task tells of itself."""
 
     set_aside: dict[str, int]
-    about: Settings
+    about: Json
 
 
 class Record(TypedDict):
@@ -85,7 +86,7 @@ class Record(TypedDict):
     step: NotRequired[int | None]
     judge: NotRequired[str | None]
     measures: NotRequired[dict[str, float | None]]
-    reward_models: NotRequired[dict[str, Settings]]
+    reward_models: NotRequired[dict[str, Json]]
     cost: NotRequired[Cost]
     data: NotRequired[Data]
     device: NotRequired[str]

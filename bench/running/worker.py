@@ -145,7 +145,6 @@ def _make_artifact(job: dict[str, Any], emit: Emit) -> None:
 
 
 def _run_stage(job: dict[str, Any], store: Store, directory: Path, emit: Emit) -> None:
-    from bench.measures.registry import MEASURES
     from bench.stages.job import Job
     from bench.stages.table import RUN
 
@@ -157,7 +156,6 @@ def _run_stage(job: dict[str, Any], store: Store, directory: Path, emit: Emit) -
             parents={role: store.path(*artifact) for role, artifact in job["parents"].items()},
             scratch=scratch,
             progress=_throttled(emit),
-            measure_names=frozenset(MEASURES),
         )
         info: dict[str, Any] = {}
         try:

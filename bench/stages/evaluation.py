@@ -14,6 +14,7 @@ from bench.contracts.stage_settings import Evaluation
 from bench.measures.computing import compute, compute_plugged
 from bench.measures.means import mean, standard_deviation
 from bench.measures.preference import outcomes
+from bench.measures.registry import MEASURES
 from bench.models.choices import Questions, choice_probabilities
 from bench.models.encoding import encode_prompts, text_of, within_context
 from bench.models.loading import context_length
@@ -48,7 +49,7 @@ def run(job: Job) -> dict[str, Any]:
     # what the stages before spent goes along, so that a record needs nothing but this artifact
     before = {role: json.loads((folder / INFO).read_text()) for role, folder in job.parents.items()}
     measures |= compute_plugged(job.measures, evaluated.columns)
-    for name in measures.keys() & before["policy"].get("figures", {}).keys():
+    for name in (MEASURES.keys() | measures.keys()) & before["policy"].get("figures", {}).keys():
         raise BenchError(f"measure {name}: the method {job.method.name!r} reports a figure of that name; rename either")
     job.progress(3, 3)
     return {"measures": measures, "judge": evaluated.judge, "before": before}

@@ -37,8 +37,6 @@ class Job:
         parents: the artifacts this stage builds on, by role.
         scratch: a folder that is thrown away afterwards.
         progress: to be told (step, total).
-        measure_names: the bench's own measures, whose names no figure of a method may have. Given, not imported: a
-            policy's key must not rest on all measures.
     """
 
     spec: dict[str, Any]
@@ -46,7 +44,6 @@ class Job:
     parents: dict[str, Path]
     scratch: Path
     progress: Callable[[int, int], None]
-    measure_names: frozenset[str] = frozenset()
 
     @property
     def seed(self) -> int:

@@ -29,10 +29,8 @@ Critic: TypeAlias = Literal["value_head", "separate"]
 
 LOGGED = 60  # points of the training log, at most
 
-OF_THE_METHOD = {"start", "steps", "rollouts", "reward", "dense_reward", "optimiser", "epochs", "minibatches"} | {
-    "critic",
-    "critic_start",
-}
+OF_THE_METHOD = {"start", "steps", "rollouts", "reward", "dense_reward", "optimiser", "epochs", "minibatches"}
+OF_THE_METHOD |= {"critic", "critic_start"}
 """Settings that the trainer knows by another name or not at all. All others are those of `PolicyGradientConfig`."""
 
 

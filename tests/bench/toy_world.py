@@ -152,8 +152,8 @@ class Boast(Method):
     """Reports a measure that is the bench's to make."""
 
     def train(self, workbench: Workbench) -> Policy:
-        """Claim a gold reward."""
-        workbench.report(gold=1.0)
+        """Claim a measure that this world does not even have."""
+        workbench.report(ece_exact=1.0)
         return workbench.policy(workbench.sft_model())
 
 

@@ -33,7 +33,7 @@ COMPARED = (
     "win_rate",
     "judge",
 )
-"""The measures that are tested: those of the main table, and the judge where gold is not known."""
+"""The measures that are tested: one family for each task. The judge counts only where gold is not known."""
 SETTINGS = ("hyperparameters", "stages", "task_settings", "model_settings", "versions", "commit")
 SHOWN_CELLS = 8
 ARM = ["task", "model", "arm"]

@@ -253,7 +253,7 @@ def test_cells_that_end_badly_are_records_with_a_reason_and_the_others_go_on(fir
     assert "signal 9" in found["die"]["reason"]
     assert found["hungry"]["reason"].startswith("out of memory")
     assert "'reward_model'" in found["sneak"]["reason"]
-    assert "'gold' is the bench's own measure" in found["boast"]["reason"]
+    assert "measure ece_exact: the method 'boast' reports a figure of that name" in found["boast"]["reason"]
     assert found["picky"]["reason"] == "it does not like this world"
     assert dict(run.counts) == {"diverged": 1, "failed": 5, "skipped": 1, "ok": 1}
     again = bench.run(bad, out=tmp_path / "bad2", store=store)
