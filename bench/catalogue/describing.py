@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from bench.catalogue.entries import Entry
-from bench.catalogue.settings import Setting, settings_of
+from bench.catalogue.settings_in_words import Setting, settings_of
 from bench.contracts.validation import quoted
 
 

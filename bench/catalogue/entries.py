@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from bench.catalogue import plugins
 from bench.catalogue.plugged_measures import plugged_measures
-from bench.catalogue.settings import one_line, settings_of
+from bench.catalogue.settings_in_words import one_line, settings_of
 from bench.contracts.errors import BenchError, nearest
 from bench.contracts.measure import MeasureInfo
 from bench.contracts.plugin import Plugin

@@ -42,7 +42,7 @@ def main() -> None:
     events = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     _quiet_libraries()
-    import bench.stages.table  # noqa: F401 (before any fork: every stage finds it imported)
+    import bench.stages.all_stages  # noqa: F401 (before any fork: every stage finds it imported)
 
     gc.collect()
     gc.freeze()  # or every full collection of every stage walks, and copies, what was imported: a quarter of a second
@@ -145,8 +145,8 @@ def _make_artifact(job: dict[str, Any], emit: Emit) -> None:
 
 
 def _run_stage(job: dict[str, Any], store: Store, directory: Path, emit: Emit) -> None:
+    from bench.stages.all_stages import RUN
     from bench.stages.job import Job
-    from bench.stages.table import RUN
 
     started = time.perf_counter()
     with store.scratch() as scratch:

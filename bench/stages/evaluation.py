@@ -15,9 +15,9 @@ from bench.measures.computing import compute, compute_plugged
 from bench.measures.means import mean, standard_deviation
 from bench.measures.preference import outcomes
 from bench.measures.registry import MEASURES
-from bench.models.choices import Questions, choice_probabilities
 from bench.models.encoding import encode_prompts, text_of, within_context
 from bench.models.loading import context_length
+from bench.models.multiple_choice import Questions, choice_probabilities
 from bench.models.sequence_scores import sequence_scores
 from bench.models.text_likelihood import next_tokens, token_nll
 from bench.stages.artifact import COMPLETIONS, INFO, PROBES

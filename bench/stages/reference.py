@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bench.contracts.stage_settings import Evaluation
-from bench.models.choices import encode_questions
 from bench.models.encoding import within_context
 from bench.models.loading import context_length
+from bench.models.multiple_choice import encode_questions
 from bench.stages.job import Job, seed_everything
 from bench.stages.scoring import Scorer
 from bench.workbench.policy import ModelPolicy

@@ -135,8 +135,8 @@ def test_a_model_that_has_read_the_corpus_is_calibrated(task: Quiz, tmp_path: Pa
 
     from bench.contracts.stage_settings import TinyModel
     from bench.measures.calibration import exact_calibration_error
-    from bench.models.choices import choice_probabilities, encode_questions
     from bench.models.loading import load_model
+    from bench.models.multiple_choice import choice_probabilities, encode_questions
     from bench.models.tokenizers import load_tokenizer
     from bench.stages.base import pretrain
     from bench.stages.job import Job

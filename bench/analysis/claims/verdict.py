@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from bench.analysis.claims.cells import Cells
+from bench.analysis.claims.cells_of_arms import Cells
 from bench.analysis.claims.kinds import KINDS
 from bench.analysis.claims.quantities import Quantities
 from bench.analysis.claims.tested import Tested

@@ -28,10 +28,10 @@ from bench.contracts.stage_settings import (
 from bench.models.ensemble import load_reward_model
 from bench.models.loading import load_model
 from bench.models.tokenizers import load_tokenizer
+from bench.stages.all_stages import RUN
 from bench.stages.artifact import INFO
 from bench.stages.evaluation import evaluate
 from bench.stages.job import Job
-from bench.stages.table import RUN
 from bench.workbench.method import Method
 from bench.workbench.policy import Policy
 from bench.workbench.workbench import Workbench

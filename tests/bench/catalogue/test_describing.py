@@ -9,7 +9,7 @@ import pytest
 from bench.catalogue import plugins
 from bench.catalogue.describing import describe
 from bench.catalogue.entries import entries, find
-from bench.catalogue.settings import settings_of
+from bench.catalogue.settings_in_words import settings_of
 from bench.contracts.errors import BenchError
 from bench.contracts.yaml import read_yaml
 from bench.matrix.reading import parse_matrix

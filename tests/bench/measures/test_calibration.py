@@ -18,7 +18,7 @@ from bench.measures.binned_calibration import (
 )
 from bench.measures.calibration import exact_calibration_error, nll
 from bench.measures.probe_answers import at_temperature, every_choice, top_choice
-from bench.models.choices import choice_probabilities, encode_questions
+from bench.models.multiple_choice import choice_probabilities, encode_questions
 from bench.models.tiny import tiny_model
 from bench.models.tokenizers import bpe_tokenizer, word_tokenizer
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bench.contracts.task import Probe
-from bench.models.choices import Questions, encode_questions
+from bench.models.multiple_choice import Questions, encode_questions
 from bench.models.tokenizers import bpe_tokenizer, word_tokenizer
 
 

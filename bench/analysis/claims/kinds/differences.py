@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from bench.analysis.claims.cells import Cells, Values, group_name, intervals
+from bench.analysis.claims.cells_of_arms import Cells, Values, group_name, intervals
 from bench.analysis.claims.derived import DERIVED
 from bench.analysis.claims.kinds.kind import Kind, in_braces
 from bench.analysis.claims.tested import Outcome, Tested, Variant

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
-from bench.analysis.claims.cells import Cells
+from bench.analysis.claims.cells_of_arms import Cells
 from bench.analysis.claims.tested import Outcome, Tested, Variant
 from bench.analysis.interval import Interval
 from bench.records.claims import ClaimTest, Group, KindName, arm_labels

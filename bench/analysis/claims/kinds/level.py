@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.analysis.claims.cells import Cells
+from bench.analysis.claims.cells_of_arms import Cells
 from bench.analysis.claims.kinds.kind import Kind, in_braces
 from bench.analysis.claims.tested import Tested
 from bench.analysis.statistics import mean_interval

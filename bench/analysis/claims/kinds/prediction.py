@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.analysis.claims.cells import Cells
+from bench.analysis.claims.cells_of_arms import Cells
 from bench.analysis.claims.derived import COLLAPSE
 from bench.analysis.claims.kinds.kind import Kind
 from bench.analysis.claims.tested import Tested

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from bench.analysis.claims.cells import Cells, group_name, intervals
+from bench.analysis.claims.cells_of_arms import Cells, group_name, intervals
 from bench.analysis.claims.kinds.kind import Kind, in_braces
 from bench.analysis.claims.tested import Tested
 from bench.analysis.interval import Interval

@@ -2,8 +2,8 @@
 
 from bench.contracts.stage_settings import METHOD_NEEDS, STAGES, Stages
 from bench.matrix.reading import parse_matrix
+from bench.stages.all_stages import RUN
 from bench.stages.graph import stages_of
-from bench.stages.table import RUN
 
 
 def test_the_table_has_every_stage_and_each_is_run_by_its_own_module():
