@@ -8,11 +8,11 @@ from __future__ import annotations
 import sys
 
 # each adds its commands to the application, which help shows in this order
-from bench.cli import running, analysing, authoring  # isort: skip
+from bench.cli import running, analysing, storing, authoring  # isort: skip
 from bench.cli.app import app
 from bench.contracts.errors import BenchError
 
-__all__ = ["analysing", "app", "authoring", "main", "running"]
+__all__ = ["analysing", "app", "authoring", "main", "running", "storing"]
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bench.cli import shell_completion
-from bench.cli.app import RunArgument, app, print_table, short
+from bench.cli.app import RunArgument, app, print_table, say_state, short
 from bench.contracts.errors import BenchError
 
 
@@ -112,7 +112,9 @@ def plot(
     from bench.analysis.plots import draw_all
     from bench.records.loading import load_run
 
-    for file in draw_all(load_run(run), run / "plots", arms):
+    frames = load_run(run)
+    say_state(frames)
+    for file in draw_all(frames, run / "plots", arms):
         print(f"drew {short(file)}")
 
 
@@ -149,7 +151,10 @@ def diff(
     from bench.analysis.tables.diff import write_diff
     from bench.records.loading import load_run
 
-    for file in write_diff(load_run(first), load_run(second), out):
+    runs = load_run(first), load_run(second)
+    for frames in runs:
+        say_state(frames)
+    for file in write_diff(*runs, out):
         print(f"wrote {short(file)}")
 
 

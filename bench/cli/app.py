@@ -68,6 +68,14 @@ def print_table(frames: RunFrames) -> list[Path]:
     return write_main_table(frames, frames.directory / "tables")
 
 
+def say_state(frames: RunFrames) -> None:
+    """Tell on standard error what a run lacks, where no table says it."""
+    from bench.analysis.tables.main_table_notes import state_notes
+
+    for line in state_notes(frames):
+        print(f"{frames.directory}: {line}", file=sys.stderr)
+
+
 def short(path: Path) -> Path:
     """A path as people read it: from the working folder where it lies in it."""
     path = path.absolute()

@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.analysis.winrates.pairs import FILE, JudgedPairs, by_score, entrants_of, fingerprint, pair_up, tie_band
+from bench.analysis.winrates.pairs import JudgedPairs, by_score, entrants_of, pair_up, tie_band
 from bench.catalogue.plugins import find_judge
 from bench.contracts.errors import BenchError
 from bench.contracts.judge import Judge
 from bench.contracts.validation import assigned
 from bench.judging.scoring_judge import ScoringJudge, require_texts
-from bench.records.loading import load_run, plain
+from bench.records.files import COMPARISONS
+from bench.records.loading import RunFrames, completion_digests, load_run, plain
+from bench.records.manifest import beside, replace_files
 from bench.store.store import Store
 
 BATCH = 256  # questions between two times that answers are written down
@@ -61,11 +63,15 @@ def judge_run(
         rows = by_score(pairs, np.asarray(judge.scores(entrants), dtype=float), band)
     else:
         rows = _ask_both_ways(judge, entrants, pairs, store, progress)
-    rows.attrs = {"judge": describe(judge), "completions": fingerprint(run)}
-    temporary = run.directory / f".{FILE}"
-    rows.to_parquet(temporary)
-    temporary.replace(run.directory / FILE)
+    write_comparisons(run, rows, describe(judge))
     return JudgedPairs(rows, describe(judge))
+
+
+def write_comparisons(run: RunFrames, rows: pd.DataFrame, judge: str) -> None:
+    """Write what a judge said of pairs of a run's completions, and which completions they were."""
+    rows.attrs = {"judge": judge, "completions": completion_digests(run)}
+    rows.to_parquet(beside(run.directory / COMPARISONS))
+    replace_files(run.directory, {COMPARISONS: True})
 
 
 def describe(judge: Judge) -> str:
@@ -149,12 +155,13 @@ class Answers:
 
     def _read(self) -> dict[str, float]:
         known = {}
-        for line in self.file.read_text(encoding="utf-8").splitlines() if self.file.exists() else ():
+        for line in self.file.read_text(encoding="utf-8", errors="replace").splitlines() if self.file.exists() else ():
             try:
                 entry = json.loads(line)
-                known[entry["pair"]] = math.nan if entry["answer"] is None else float(entry["answer"])
-            except (ValueError, KeyError, TypeError):
-                continue  # cut off when a process was killed: it is asked again
+                if entry.get("check", _check(entry)) == _check(entry):  # an earlier release wrote none
+                    known[entry["pair"]] = math.nan if entry["answer"] is None else float(entry["answer"])
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                continue  # cut off when a process was killed, or damaged: it is asked again
         return known
 
     def _write(self, answers: dict[str, float]) -> None:
@@ -162,7 +169,12 @@ class Answers:
         with self.file.open("a", encoding="utf-8") as file:
             for key, answer in answers.items():
                 # the line break comes first: it also ends a line that was cut off
-                file.write("\n" + json.dumps({"pair": key, "answer": None if math.isnan(answer) else answer}))
+                entry = {"pair": key, "answer": None if math.isnan(answer) else answer}
+                file.write("\n" + json.dumps(entry | {"check": _check(entry)}))
+
+
+def _check(entry: dict[str, Any]) -> str:
+    return _digest([entry["pair"], entry["answer"]])[:8]
 
 
 def _digest(value: Any) -> str:

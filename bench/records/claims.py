@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from bench.contracts.plugin import Settings
 from bench.contracts.validation import Source, mapping_of
 from bench.contracts.yaml import read_yaml
 from bench.records.provenance import commit
-from bench.store.store import write_atomically
+from bench.records.sealing import Damaged, check_seal, parse_object, read_bytes, write_sealed
 
 FROZEN = "claims.json"
 """In a run's folder: its claims as they stood when the run began."""
@@ -180,23 +181,40 @@ def freeze(path: Path, directory: Path) -> None:
         if claim.id not in ids
     ]
     if new:
-        entries = sorted([*known, *new], key=lambda entry: int(entry["claim"]["id"]))
-        write_atomically(directory / FROZEN, json.dumps(entries, indent=1, ensure_ascii=False))
+        _keep([*known, *new], directory)
+
+
+def _keep(entries: Iterable[dict[str, Any]], directory: Path) -> None:
+    write_sealed(directory / FROZEN, {"claims": sorted(entries, key=lambda entry: int(entry["claim"]["id"]))})
+
+
+def seal_claims(directory: Path) -> None:
+    """Give the claims that an earlier release kept their checksum."""
+    if entries := frozen(directory):
+        _keep(entries, directory)
 
 
 def frozen(directory: Path) -> list[dict[str, Any]]:
     """What `freeze` kept: `commit` (of the bench), `written` (when) and `claim`, for each; empty where it kept none.
 
     Raises:
-        BenchError: the file cannot be read.
+        Damaged: the file is not what was written. What an earlier release wrote, a list, has no checksum.
     """
     file = directory / FROZEN
-    if not file.exists():
+    if not os.path.lexists(file):
         return []
+    text = read_bytes(file)
     try:
-        entries: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+        if text.lstrip()[:1] == b"[":
+            entries: list[dict[str, Any]] = json.loads(text)
+        else:
+            value = parse_object(text, file)
+            check_seal(value, file)
+            entries = value["claims"]
         for entry in entries:
             Claim(**entry["claim"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise BenchError(f"{file}: not a file of claims ({error})") from None
+    except Damaged as error:
+        raise Damaged(f"{error}; bring it back, or remove it to keep the claims as they are now") from None
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Damaged(f"{file}: not a file of claims ({error})") from None
     return entries

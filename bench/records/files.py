@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from bench.stages.artifact import COMPLETIONS, CURVE, PROBES, TRAINING
@@ -17,6 +18,9 @@ RECORD = "record.json"
 
 FRAMES = (CURVE, TRAINING, COMPLETIONS, PROBES)
 """In a cell's folder, where there are any: what its stages left besides numbers."""
+
+COMPARISONS = "comparisons.parquet"
+"""What a judge said (`bench judge`)."""
 
 LOGS = "logs"
 """The folder of everything that stages and their libraries print."""
@@ -38,6 +42,9 @@ def is_run(directory: Path) -> bool:
     return (directory / CELLS).is_dir() or any((directory / name).is_file() for name in (RUN_FILE, RECORDS))
 
 
-def cell_files(directory: Path, name: str) -> dict[str, Path]:
-    """The file `name` in the cells' own folders, by the cell's id."""
-    return {path.parent.name: path for path in sorted(directory.glob(f"{CELLS}/*/{name}"))}
+def remove_cell(folder: Path) -> None:
+    """Remove what the bench wrote into a cell's folder; the folder, too, unless something else lies there."""
+    for name in (RECORD, *FRAMES):
+        (folder / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,24 +15,27 @@ from bench.contracts.errors import BenchError, nearest
 from bench.contracts.measure import MeasureInfo
 from bench.measures.binned_calibration import reliability
 from bench.measures.registry import MEASURES
-from bench.records.files import CELLS, PACKED, RECORD, RECORDS, RUN_FILE, cell_files, is_run
-from bench.records.record import Record, parse_record
+from bench.records.files import CELLS, COMPARISONS, PACKED, RUN_FILE, is_run
+from bench.records.manifest import whole_file
+from bench.records.reading import Cells, described, planned, read_cells, read_comparisons
+from bench.records.record import Record
+from bench.records.sealing import Damaged
 from bench.stages.artifact import COMPLETIONS, CURVE, PROBES, TRAINING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 IDENTITY = ("cell", "index", "task", "model", "arm", "method", "seed")
 STATUS = ("status", "reason", "step", "judged_by")
 TEXTS = ("prompt", "completion", "reference_completion")
 """Columns of completions; each text is JSON in a packed run, so that conversations fit in beside strings."""
 
-DIGESTS = b"digests"
-"""Key of packed completions' metadata: what `completion_digests` gives."""
-
 
 def load_run(directory: str | Path) -> RunFrames:
     """The run in `directory`.
 
     Raises:
-        BenchError: there is no such folder, or it holds no run; a record that cannot be read, by its path.
+        BenchError: there is no such folder, or it holds no run.
     """
     directory = Path(directory)
     if not directory.is_dir():
@@ -47,19 +48,16 @@ def load_run(directory: str | Path) -> RunFrames:
     return RunFrames(directory)
 
 
-def recorded(directory: str | Path) -> dict[str, Record]:
-    """Every record of the run in `directory` as it was written, by the cell's id; its own folder's before a packed one.
-
-    What cannot be read is left out: a run makes it again, while `RunFrames.records` tells of it.
-    """
-    return {record["cell"]["id"]: record for record in _records(Path(directory), skip_broken=True)}
-
-
 class RunFrames:
-    """What a run recorded, read when it is asked for.
+    """What a run recorded, read when it is asked for, and held to its checksums.
+
+    A damaged cell is left out of everything; `Damaged` is raised where nothing whole is left, or where what the run
+    said of itself before it began is damaged.
 
     Attributes:
         directory: the run's folder.
+        cells: which cells are whole, and which are damaged.
+        damaged: what is wrong with each of the latter, and with what a judge said, by its name.
         pending: ids of cells that have no record yet.
         records: one row per cell, in the matrix's order. Columns: `cell` (its id), `index`, `task`, `model`, `arm`,
             `method`, `seed`; `status`, `reason`, `step`, `judged_by`; every measure by its name, and what a method
@@ -77,19 +75,41 @@ class RunFrames:
         self.directory = directory
 
     @cached_property
+    def cells(self) -> Cells:
+        """See the class."""
+        found = read_cells(self.directory)
+        if found.damaged and not found.records:
+            raise Damaged(
+                f"{next(iter(found.damaged.values()))}, and no other cell is whole (the same `bench run` heals it)"
+            )
+        if len(found.records) > found.unverified and not (self.directory / RUN_FILE).exists():
+            raise Damaged(f"{self.directory / RUN_FILE}: is missing (the same `bench run` writes it again)")
+        return found
+
+    @cached_property
+    def damaged(self) -> dict[str, str]:
+        """See the class."""
+        try:
+            read_comparisons(self.directory, self.cells)
+        except Damaged as error:
+            return self.cells.damaged | {COMPARISONS: str(error)}
+        return self.cells.damaged
+
+    @cached_property
     def records(self) -> pd.DataFrame:
         """See the class."""
-        rows = [_row(record) for record in _records(self.directory)]
+        rows = [_row(record) for record in self.cells.records.values()]
         frame = pd.DataFrame(rows, columns=None if rows else [*IDENTITY, *STATUS])
         return frame.sort_values(["index", "cell"], ignore_index=True)
 
     @cached_property
     def pending(self) -> list[str]:
         """See the class."""
-        folders = sorted(path.name for path in self.directory.glob(f"{CELLS}/*/"))
-        names = [*(planned(self.directory) or ()), *folders]
-        done = set(self.records["cell"])
-        return [name for name in dict.fromkeys(names) if name not in done]
+        names = planned(self.directory)
+        if names is None:
+            names = sorted(path.name for path in self.directory.glob(f"{CELLS}/*/"))
+        known = {*self.cells.records, *self.cells.damaged}
+        return [name for name in dict.fromkeys(names) if name not in known]
 
     @cached_property
     def measures(self) -> dict[str, MeasureInfo]:
@@ -126,14 +146,15 @@ class RunFrames:
         for (task, model), records in self.records.groupby(["task", "model"], sort=False):
             yield str(task), str(model), records
 
-    @cached_property
-    def unpacked(self) -> frozenset[str]:
-        """Ids of the cells whose record lies in a folder of its own."""
-        return frozenset(cell_files(self.directory, RECORD))
-
     def own_files(self, name: str) -> dict[str, Path]:
         """The file `name` in cells' own folders, by the cell's id."""
-        return {cell: path for cell, path in cell_files(self.directory, name).items() if cell in self.unpacked}
+        folder, records = self.directory / CELLS, self.cells.records
+        return {cell: folder / cell / name for cell in sorted(self.cells.own) if name in records[cell]["files"]}
+
+    @cached_property
+    def comparisons(self) -> Path | None:
+        """The file of what a judge said; None where none was asked, or the file is damaged."""
+        return None if COMPARISONS in self.damaged else read_comparisons(self.directory, self.cells)
 
     def _frames(
         self,
@@ -144,7 +165,6 @@ class RunFrames:
     ) -> pd.DataFrame:
         """All cells' rows of the file `name`, made by `then` of each cell's, behind the identity of their cell."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         cells = self.records["cell"].tolist()
         # files of one schema become pandas together: one by one that takes most of the time
@@ -152,16 +172,16 @@ class RunFrames:
         files = self.own_files(name)
         for number, cell in enumerate(cells):
             if path := files.get(cell):
-                table = pq.read_table(path, columns=columns)
+                table = _read_table(path, columns)
                 if columns and len(table):
                     table = pa.Table.from_pandas(then(table.to_pandas()), preserve_index=False)
                 if len(table):
                     by_schema.setdefault(str(table.schema.remove_metadata()), []).append((number, table))
         frames = [pa.concat_tables([table for _, table in group]).to_pandas() for group in by_schema.values()]
         numbers = [np.repeat(number, len(table)) for group in by_schema.values() for number, table in group]
-        if packed and (file := self.directory / PACKED[name]).exists():
-            packed_cells = {cell: number for number, cell in enumerate(cells) if cell not in self.unpacked}
-            rows = _unpack(pd.read_parquet(file), packed_cells)
+        packed_cells = {cell: number for number, cell in enumerate(cells) if cell not in self.cells.own}
+        if packed and packed_cells and (file := whole_file(self.directory, PACKED[name])):
+            rows = _unpack(_read_table(file).to_pandas(), packed_cells)
             frames.append(rows.drop(columns="cell"))
             numbers.append(rows["cell"].map(packed_cells).to_numpy(int))
         if not any(map(len, frames)):
@@ -180,66 +200,29 @@ def _unpack(rows: pd.DataFrame, cells: Collection[str]) -> pd.DataFrame:
     return rows.assign(**{name: values.where(values.notna(), None) for name, values in texts.items()})
 
 
-def completion_digests(run: RunFrames) -> dict[str, str]:
-    """SHA-256 of each cell's ``completions.parquet`` as its evaluation wrote it, by the cell's id; "" without one."""
+def _read_table(file: Path, columns: list[str] | None = None) -> pa.Table:
+    """The rows of a Parquet file.
+
+    Raises:
+        Damaged: it is none; a file with a checksum never gets so far.
+    """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    file = run.directory / PACKED[COMPLETIONS]
-    packed = (pq.read_schema(file).metadata or {}).get(DIGESTS, b"{}") if file.exists() else b"{}"
-    digests: dict[str, str] = json.loads(packed) | dict.fromkeys(run.unpacked, "")
-    for cell, path in run.own_files(COMPLETIONS).items():
-        digests[cell] = hashlib.sha256(path.read_bytes()).hexdigest()
-    return {cell: digests.get(cell, "") for cell in run.records["cell"]}
+    try:
+        return pq.read_table(file, columns=columns)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise Damaged(f"{file}: cannot be read ({' '.join(str(error).split())[:200]})") from None
 
 
-def planned(directory: Path) -> list[str] | None:
-    """Ids of the cells that the run's matrix has; None where the run does not say."""
-    cells: list[str] | None = described(directory).get("cells")
-    return cells
-
-
-def described(directory: Path) -> dict[str, Any]:
-    """What `bench run` wrote down before it began, see `RUN_FILE`; nothing where a run does not say."""
-    file = directory / RUN_FILE
-    description: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
-    return description
+def completion_digests(run: RunFrames) -> dict[str, str]:
+    """SHA-256 of each cell's ``completions.parquet`` as its evaluation wrote it, by the cell's id; "" without one."""
+    return {cell: run.cells.records[cell]["files"].get(COMPLETIONS, "") for cell in run.records["cell"]}
 
 
 def plain(value: Any) -> Any:
     """A text or a conversation as it was before it went through Parquet."""
     return value if isinstance(value, str) else [dict(message) for message in value]
-
-
-def _records(directory: Path, skip_broken: bool = False) -> Iterator[Record]:
-    """The records of cells that have a folder of their own, then those of others that are packed.
-
-    A packed record of a cell that the matrix no longer has does not count.
-    """
-    own, cells = cell_files(directory, RECORD), planned(directory)
-    wanted = None if cells is None else set(cells)
-    yield from _parsed(((str(path), path.read_text(encoding="utf-8")) for path in own.values()), skip_broken)
-    for record in _parsed(_packed_lines(directory), skip_broken):
-        name = record["cell"]["id"]
-        if name not in own and (wanted is None or name in wanted):
-            yield record
-
-
-def _parsed(texts: Iterable[tuple[str, str]], skip_broken: bool) -> Iterator[Record]:
-    for where, text in texts:
-        try:
-            yield parse_record(text, where)
-        except BenchError:
-            if not skip_broken:
-                raise
-
-
-def _packed_lines(directory: Path) -> Iterator[tuple[str, str]]:
-    """Where each packed record stands, and its text."""
-    file = directory / RECORDS
-    if file.exists():
-        with gzip.open(file, "rt", encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                yield f"{file}, line {number}", line
 
 
 def _bins(probes: pd.DataFrame) -> pd.DataFrame:

@@ -7,9 +7,9 @@ precision, except in the scores that decide who wins; and of a long training log
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
-import shutil
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,20 @@ from typing import Any
 import pandas as pd
 
 from bench.contracts.errors import BenchError
-from bench.records.files import CELLS, PACKED, RECORDS
+from bench.records.claims import seal_claims
+from bench.records.files import CELLS, PACKED, RECORDS, RUN_FILE, remove_cell
 from bench.records.loading import (
-    DIGESTS,
     IDENTITY,
     TEXTS,
     RunFrames,
-    completion_digests,
     load_run,
     plain,
-    recorded,
 )
+from bench.records.lock import writing_into
+from bench.records.manifest import beside, replace_files
+from bench.records.reading import described
+from bench.records.record import SCHEMA
+from bench.records.sealing import sealed, write_sealed
 from bench.stages.artifact import COMPLETIONS, CURVE, PROBES, TRAINING
 
 SEEDS_WITH_TEXTS = 1
@@ -49,36 +52,48 @@ def pack(directory: str | Path, texts: int = SEEDS_WITH_TEXTS, keep: bool = Fals
         keep: leave the folder `cells` where it is.
 
     Raises:
-        BenchError: no run, no record in it, or a record that cannot be read.
+        BenchError: no run, no record in it, a damaged cell, or another command is writing into it.
     """
     run = load_run(directory)
+    with writing_into(run.directory):
+        return _pack(run, texts, keep)
+
+
+def _pack(run: RunFrames, texts: int, keep: bool) -> list[Path]:
     if run.records.empty:
-        raise BenchError(f"nothing to pack in {directory}: no cell has a record yet")
+        raise BenchError(f"nothing to pack in {run.directory}: no cell has a record yet")
+    if run.damaged:
+        raise BenchError(f"{next(iter(run.damaged.values()))}: the same `bench run` makes it again, then pack")
     frames = {
         CURVE: _single(run.curves),
         TRAINING: _single(_thinned(run.training)),
         COMPLETIONS: _slim(run, texts),
         PROBES: _single(run.reliability),
     }
-    notes = {COMPLETIONS: {DIGESTS: json.dumps(completion_digests(run)).encode()}}
-    raw = recorded(run.directory)
-    lines = "".join(json.dumps(raw[cell], separators=(",", ":")) + "\n" for cell in run.records["cell"])
-    # all is written before anything takes an old file's place
-    temporary = {run.directory / RECORDS: _beside(run.directory / RECORDS)}
-    # mtime=0: no time of packing in it
-    temporary[run.directory / RECORDS].write_bytes(gzip.compress(lines.encode(), mtime=0))
+    lines = "".join(json.dumps(_sealed(run, cell), separators=(",", ":")) + "\n" for cell in run.records["cell"])
+    # all is written before anything takes an old file's place; mtime=0: no time of packing in it
+    beside(run.directory / RECORDS).write_bytes(gzip.compress(lines.encode(), mtime=0))
     for name, frame in frames.items():
-        file = run.directory / PACKED[name]
-        if frame.empty:
-            file.unlink(missing_ok=True)
-            continue
-        temporary[file] = _beside(file)
-        _write(frame.drop(columns=[each for each in IDENTITY if each != "cell"]), temporary[file], notes.get(name, {}))
-    for file, path in temporary.items():
-        path.replace(file)
+        if not frame.empty:
+            own = [each for each in IDENTITY if each != "cell"]
+            _write(frame.drop(columns=own), beside(run.directory / PACKED[name]))
+    written = {RECORDS: True, **{PACKED[name]: not frame.empty for name, frame in frames.items()}}
+    replace_files(run.directory, written)
+    if description := described(run.directory):
+        write_sealed(run.directory / RUN_FILE, description)
+    seal_claims(run.directory)
     if not keep:
-        shutil.rmtree(run.directory / CELLS, ignore_errors=True)
-    return list(temporary)
+        for cell in run.cells.own:
+            remove_cell(run.directory / CELLS / cell)
+        with contextlib.suppress(OSError):  # what is not this run's stays
+            (run.directory / CELLS).rmdir()
+    return [run.directory / name for name, is_new in written.items() if is_new]
+
+
+def _sealed(run: RunFrames, cell: str) -> dict[str, Any]:
+    """A cell's record; one that an earlier release wrote gets its checksums here."""
+    record = run.cells.records[cell]
+    return {**record} if record["schema"] == SCHEMA else sealed({**record, "schema": SCHEMA})
 
 
 def _slim(run: RunFrames, seeds: int) -> pd.DataFrame:
@@ -112,11 +127,11 @@ def _single(frame: pd.DataFrame, exactly: Collection[str] = ()) -> pd.DataFrame:
     return frame.astype({name: "float32" for name in frame.select_dtypes("float64") if name not in exactly})
 
 
-def _write(frame: pd.DataFrame, path: Path, notes: dict[bytes, bytes]) -> None:
+def _write(frame: pd.DataFrame, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(notes)
+    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata({})
     # the bytes of numbers with noise in them compress better when like bytes lie together
     noisy = [str(name) for name in frame if frame[name].dtype.kind == "f" and frame[name].nunique() > len(frame) / 10]
     pq.write_table(
@@ -128,7 +143,3 @@ def _write(frame: pd.DataFrame, path: Path, notes: dict[bytes, bytes]) -> None:
         use_byte_stream_split=noisy,
         row_group_size=len(frame),
     )
-
-
-def _beside(file: Path) -> Path:
-    return file.with_name(f".{file.name}")

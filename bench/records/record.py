@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Final, Literal, NotRequired, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from bench.contracts.errors import BenchError
-from bench.records.files import RECORD
-from bench.store.store import write_atomically
+from bench.records.files import FRAMES, RECORD
+from bench.records.sealing import Damaged, check_seal, parse_object, read_bytes, write_sealed
+from bench.store.store import sha256
 
 Status: TypeAlias = Literal["ok", "diverged", "failed", "skipped"]
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
+"""Of what is written. Of schema 1, which has no checksums, records are read as well."""
+
 OK: Final = "ok"
 DIVERGED: Final = "diverged"
 FAILED: Final = "failed"
@@ -73,12 +74,13 @@ class Data(TypedDict, total=False):
 class Record(TypedDict):
     """What came of a cell. A run writes every key; a reader does without those that are not required.
 
-    `key` is that of the cell's last stage: whoever has a record of the same key need not run the cell. A measure that
-    is not finite is None. `reward_models` has, for ``"reward_model"`` and ``"judge"``, what they were fitted on and
+    `key` is that of the cell's last stage: whoever has a record of the same key need not run the cell. `files` has the
+    SHA-256 of each file beside the record by its name, and `checksum` that of all else. A measure that is not finite is
+    None. `reward_models` has, for ``"reward_model"`` and ``"judge"``, what they were fitted on and
     how good they are. `commit` is the bench's, with ``-dirty`` where its source was changed.
     """
 
-    schema: Literal[1]
+    schema: Literal[1, 2]
     key: NotRequired[str | None]
     cell: CellIdentity
     status: Status
@@ -93,33 +95,64 @@ class Record(TypedDict):
     versions: NotRequired[dict[str, str]]
     commit: NotRequired[str | None]
     written: NotRequired[str]
+    files: NotRequired[dict[str, str]]
+    checksum: NotRequired[str]
 
 
 _RECORD: Final = TypeAdapter(Record)
 
 
 def write_record(directory: Path, record: Record) -> None:
-    """Write ``record.json`` into a cell's folder, whole or not at all."""
-    write_atomically(directory / RECORD, json.dumps(record, indent=1))
+    """Write ``record.json`` into a cell's folder, whole or not at all, with checksums of it and of what lies there."""
+    write_sealed(directory / RECORD, {**record, "files": frame_digests(directory)})
 
 
-def parse_record(text: str, where: str) -> Record:
+def frame_digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of each frame in a cell's folder, by its name."""
+    return {name: sha256(folder / name) for name in FRAMES if (folder / name).is_file()}
+
+
+def read_record(folder: Path) -> Record:
+    """The record in a cell's folder, it and the files beside it held to their checksums.
+
+    One of schema 1 has none: its `files` are those that lie there, as they are.
+
+    Raises:
+        Damaged: something is missing, is not what was written, or belongs to another cell.
+    """
+    file = folder / RECORD
+    record = parse_record(read_bytes(file), str(file))
+    if record["cell"]["id"] != folder.name:
+        raise Damaged(f"{file}: is the record of cell {record['cell']['id']!r}")
+    if record["schema"] == 1:
+        record["files"] = frame_digests(folder)
+    for name, digest in record["files"].items():
+        if name not in FRAMES:
+            raise Damaged(f"{file}: {name!r} is no file of a cell")
+        if not (folder / name).is_file():
+            raise Damaged(f"{folder / name}: is missing")
+        if sha256(folder / name) != digest:
+            raise Damaged(f"{folder / name}: does not match its checksum")
+    return record
+
+
+def parse_record(text: bytes | str, where: str) -> Record:
     """The record that `text` is, with all that is in it as it was written.
 
     Raises:
-        BenchError: it is not JSON, of another schema, or not of a record's shape; `where` says which.
+        Damaged: it is not JSON, of a schema that is not read, not of a record's shape, or not what its checksum says;
+            `where` says which.
     """
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise BenchError(f"{where}: not a record ({error})") from None
-    if isinstance(value, dict) and value.get("schema", SCHEMA) != SCHEMA:
-        raise BenchError(f"{where}: written in schema {value['schema']}; this release reads {SCHEMA}")
+    value = parse_object(text, where)
+    if value.get("schema") not in (1, SCHEMA):
+        raise Damaged(f"{where}: written in schema {value.get('schema')!r}; this release reads 1 and {SCHEMA}")
     try:
         _RECORD.validate_python(value, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
-        raise BenchError(f"{where}: not a record ({f'{place}: ' if place else ''}{first['msg']})") from None
-    record: Record = value  # not what pydantic makes of it: that would drop what it does not know
+        raise Damaged(f"{where}: not a record ({f'{place}: ' if place else ''}{first['msg']})") from None
+    if value["schema"] != 1:
+        check_seal(value, where)
+    record: Record = value  # type: ignore[assignment]  # not what pydantic makes of it: that drops what it does not know
     return record

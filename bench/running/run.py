@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bench.contracts.errors import BenchError
 from bench.matrix.cells import Cell, Matrix
 from bench.matrix.reading import load_matrix, parse_matrix
+from bench.records.lock import writing_into
 from bench.records.making import cell_identity, make_record
 from bench.records.record import DIVERGED, OK, SKIPPED, Record, Status
 from bench.running.progress import Reporter
@@ -81,7 +82,8 @@ def run(
         raise BenchError(f"jobs: {jobs} is not a number of processes — the least is 1")
     cells = sorted(matrix.select(only), key=lambda cell: (cell.seed, cell.index))
     folder = RunFolder(Path(out) if out is not None else RESULTS / matrix.name)
-    return _run_cells(matrix, cells, folder, store_at(store), jobs or _cores(), reporter or Reporter())
+    with writing_into(folder.directory):
+        return _run_cells(matrix, cells, folder, store_at(store), jobs or _cores(), reporter or Reporter())
 
 
 def read_matrix(matrix: str | Path | Mapping[str, Any] | Matrix, plugins: Iterable[str | Path] = ()) -> Matrix:
@@ -110,14 +112,16 @@ def _run_cells(
     matrix: Matrix, cells: list[Cell], folder: RunFolder, store: Store, jobs: int, reporter: Reporter
 ) -> Run:
     """Skip the cells that cannot run, leave those whose record still holds, and schedule the stages of the others."""
-    from bench.records.loading import recorded
+    from bench.records.reading import read_cells
     from bench.running.pool import Pool
     from bench.running.schedule import Schedule
     from bench.stages.graph import stages_of
 
     folder.prepare(matrix)
     store.sweep()
-    records = recorded(folder.directory)
+    found = read_cells(folder.directory)
+    for damage in dict.fromkeys(found.damaged.values()):
+        reporter.say(f"damaged record, making it again: {damage}")
     results = _Results(folder, store, reporter, device_of_runs())
     to_run: dict[str, tuple[Cell, Mapping[str, Stage]]] = {}
     schedule = Schedule(
@@ -135,7 +139,7 @@ def _run_cells(
                 results.write_skipped(cell, reason)
                 continue
             stages = stages_of(cell, matrix, results.device)
-            if status := _recorded(records.get(cell.id), cell, stages["evaluation"].key):
+            if status := _recorded(found.records.get(cell.id), cell, stages["evaluation"].key):
                 results.count(cell, status)
             else:
                 to_run[cell.id] = cell, stages

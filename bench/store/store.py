@@ -52,6 +52,11 @@ class Store:
         """Was the artifact written? (`damage` says whether it is still whole.)"""
         return (self.path(kind, key) / MANIFEST).exists()
 
+    def artifacts(self) -> Iterator[tuple[str, str]]:
+        """Kind and key of every artifact that was written."""
+        for file in sorted(self.root.glob(f"[!.]*/*/{MANIFEST}")):
+            yield file.parent.parent.name, file.parent.name
+
     def damage(self, kind: str, key: str) -> str | None:
         """What is wrong with an artifact that was written: a missing or altered file; None if it is whole."""
         folder = self.path(kind, key)

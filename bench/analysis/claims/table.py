@@ -19,7 +19,7 @@ from bench.analysis.claims.tested import Tested
 from bench.analysis.claims.verdict import Judged, Verdict, judge
 from bench.analysis.interval import Interval
 from bench.analysis.layout import Section, print_frame, wide_console, write_sections
-from bench.analysis.tables.main_table_notes import pending_note
+from bench.analysis.tables.main_table_notes import state_notes
 from bench.records.claims import Claim, ClaimTest, frozen, load_claims
 from bench.records.loading import RunFrames
 
@@ -136,7 +136,7 @@ def notes(found: Sequence[Judged], run: RunFrames) -> list[str]:
     lines.append("The intervals are not widened for the number of claims.")
     used = {name for each in found for t in each.tests for name in _derived(t.test)}
     lines += [f"{name}: {derived.says}." for name, derived in DERIVED.items() if name in used]
-    return [*lines, *pending_note(run)]
+    return [*lines, *state_notes(run)]
 
 
 def claims_table(found: Sequence[Judged]) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from bench.analysis.plots import OVERVIEW, PLOTS, draw_all, file_ending
 from bench.analysis.report.words import labels
-from bench.records.files import RECORD, RECORDS, cell_files
+from bench.records.files import CELLS, RECORD, RECORDS
 from bench.records.loading import RunFrames
 
 LIMIT = 6_000_000
@@ -42,7 +42,7 @@ def embed_plots(run: RunFrames) -> tuple[list[Picture], list[str]]:
     """
     beside = sorted((run.directory / "plots").glob("*.png"))
     # of a run as it was made, and of one packed into few files
-    files = [*cell_files(run.directory, RECORD).values(), *run.directory.glob(RECORDS)]
+    files = [*run.directory.glob(f"{CELLS}/*/{RECORD}"), *run.directory.glob(RECORDS)]
     records = [file.stat().st_mtime for file in files]
     if beside and min(file.stat().st_mtime for file in beside) >= max(records, default=0):
         return _embed(run, {file: "" for file in beside}, [])

@@ -11,7 +11,7 @@ import pandas as pd
 
 from bench.analysis.report.words import be, counted, labels, listed
 from bench.analysis.statistics import mean_interval, paired_difference
-from bench.analysis.tables.main_table_notes import pending_note
+from bench.analysis.tables.main_table_notes import state_notes
 from bench.analysis.tables.paired_cells import by_seed
 from bench.records.loading import RunFrames
 
@@ -153,13 +153,13 @@ def _hacked(where: str, cells: pd.DataFrame) -> str:
 
 def _of_cells(run: RunFrames) -> Iterator[Point]:
     total, count = len(run.records), Counter(run.records["status"])
-    for line in pending_note(run):
+    for line in state_notes(run):
         yield Point(line)
     if not total:
         yield Point("No cell has a record yet.")
         return
     if count["ok"] == total:
-        with_record = " that have a record" if run.pending else ""
+        with_record = " that have a record" if run.pending or run.damaged else ""
         yield Point(f"All {total:,} cells{with_record} ended well." if total > 1 else "The only cell ended well.")
         return
     forms = {"failed": ("failed", "failed"), "diverged": ("diverged", "diverged")}

@@ -17,7 +17,7 @@ from bench.analysis.layout import Section, print_sections, write_sections
 from bench.analysis.statistics import iqm_intervals, mean_intervals
 from bench.analysis.tables.best import NOTE as BEST
 from bench.analysis.tables.best import best_arms
-from bench.analysis.tables.main_table_notes import main_table_notes, pending_note
+from bench.analysis.tables.main_table_notes import main_table_notes, state_notes
 from bench.analysis.tables.sections import measure_header
 from bench.analysis.winrates.against_reference import win_rate_interval, win_rates_of_prompts
 from bench.contracts.measure import MeasureInfo
@@ -100,12 +100,12 @@ def main_table(run: RunFrames) -> pd.DataFrame:
 
 def print_main_table(run: RunFrames, console: Console | None = None) -> None:
     """Print one table per task and model with its notes; columns that do not fit go into a further block."""
-    print_sections(main_sections(run), console, pending_note(run), style="yellow")
+    print_sections(main_sections(run), console, state_notes(run), style="yellow")
 
 
 def write_main_table(run: RunFrames, directory: str | Path) -> list[Path]:
     """Write ``table.md``, ``.tex`` (booktabs), ``.html``, and ``table.csv`` (`summarise`: plain numbers)."""
-    return write_sections(directory, "table", main_sections(run), {"table": summarise(run)}, pending_note(run))
+    return write_sections(directory, "table", main_sections(run), {"table": summarise(run)}, state_notes(run))
 
 
 @functools.lru_cache(maxsize=1)  # printed, and written in several formats

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.statistics import mean_interval
+from bench.records.files import COMPARISONS
 from bench.records.loading import RunFrames
 
 SHOWN_FAILURES = 8
@@ -31,12 +33,25 @@ def main_table_notes(run: RunFrames, task: str, model: str) -> list[str]:
     return [*lines, *_failures(cells[cells["status"] != "ok"])]
 
 
-def pending_note(run: RunFrames) -> list[str]:
-    """One line if cells have no record yet."""
-    if not run.pending:
-        return []
-    total = len(run.pending) + len(run.records)
-    return [f"Unfinished: {len(run.pending)} of {total} cells have no record yet, e.g. {run.pending[0]}."]
+def state_notes(run: RunFrames) -> list[str]:
+    """What the tables lack, a line each: cells without a record, damaged ones, others' records, missing checksums."""
+    lines = []
+    if run.pending:
+        total = len(run.pending) + len(run.records) + len(run.cells.damaged)
+        lines.append(f"Unfinished: {len(run.pending)} of {total} cells have no record yet, e.g. {run.pending[0]}.")
+    # one damaged file of a packed run stands for many cells
+    reasons = Counter(reason.removeprefix(f"{run.directory}/") for reason in run.damaged.values())
+    for reason, count in list(reasons.items())[:SHOWN_FAILURES]:
+        command = "judge" if COMPARISONS in reason else "run"
+        cells = f" ({count} cells)" if count > 1 else ""
+        lines.append(f"Damaged and left out: {reason}{cells}; `bench {command}` makes it again.")
+    if more := sum(list(reasons.values())[SHOWN_FAILURES:]):
+        lines.append(f"… and {more} further cells that are damaged and left out.")
+    if strangers := run.cells.strangers:
+        lines.append(f"Not read: {len(strangers)} records that are not of this run's matrix, e.g. {strangers[0]}.")
+    if unverified := run.cells.unverified:
+        lines.append(f"Not verified: {unverified} cells were recorded by an earlier release, without checksums.")
+    return lines
 
 
 def _how_to_read(ok: pd.DataFrame) -> Iterator[str]:

@@ -6,7 +6,6 @@ the run stored judge, by gold where it is known and by the held-out reward model
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,9 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from bench.contracts.errors import BenchError, nearest
 from bench.measures.preference import verdicts
-from bench.records.loading import RunFrames, completion_digests, described, plain
+from bench.records.loading import RunFrames, completion_digests, plain
+from bench.records.reading import described
 
-FILE = "comparisons.parquet"
 REFERENCE = "π0"
 """The name of π0's own samples where no arm is the SFT policy."""
 MOST = 12
@@ -51,11 +50,12 @@ def judged_pairs(run: RunFrames, arms: Collection[str] = ()) -> JudgedPairs | No
     Only between the arms that `contestants` names.
     """
     among = contestants(run, arms)
-    file = run.directory / FILE
-    if file.exists():
-        rows = pd.read_parquet(file)
+    if run.comparisons:
+        rows = pd.read_parquet(run.comparisons)
+        rows = rows[_recorded(rows, run, "first") & _recorded(rows, run, "second")]
         both = _among(rows, among, "first") & _among(rows, among, "second")
-        return JudgedPairs(rows[both], rows.attrs["judge"], rows.attrs["completions"] != fingerprint(run))
+        stale = not completion_digests(run).items() <= rows.attrs["completions"].items()
+        return JudgedPairs(rows[both], rows.attrs["judge"], stale)
     entrants = entrants_of(run)
     entrants = entrants[_among(entrants, among, "arm")].reset_index(drop=True)
     judges = ", ".join(sorted(set(run.records["judged_by"].dropna())))
@@ -87,6 +87,13 @@ def _among(rows: pd.DataFrame, chosen: Mapping[tuple[str, str], Sequence[str]], 
     meet = [(*key, arm) for key, arms in chosen.items() for arm in (*arms, REFERENCE)]
     known = pd.MultiIndex.from_tuples(meet, names=["task", "model", column])
     return pd.MultiIndex.from_frame(rows[["task", "model", column]]).isin(known)
+
+
+def _recorded(rows: pd.DataFrame, run: RunFrames, column: str) -> NDArray[np.bool_]:
+    """Does the arm in the column still have a whole record for the seed? One that is damaged counts no more."""
+    key = ["task", "model", "seed"]
+    known = pd.MultiIndex.from_frame(run.records[[*key, "arm"]])
+    return pd.MultiIndex.from_frame(rows[[*key, column]]).isin(known) | (rows[column] == REFERENCE).to_numpy()
 
 
 def entrants_of(run: RunFrames) -> pd.DataFrame:
@@ -143,14 +150,6 @@ def by_score(pairs: pd.DataFrame, scores: ArrayLike, band: float) -> pd.DataFram
 def tie_band(run: RunFrames) -> float:
     """The band that the matrix fixed before the run, in the judge's unit."""
     return float(described(run.directory).get("evaluation", {}).get("tie_band", 0.0))
-
-
-def fingerprint(run: RunFrames) -> str:
-    """Identifies the completions that a run holds; packing leaves it as it is."""
-    digest = hashlib.sha256()
-    for name, of_cell in completion_digests(run).items():
-        digest.update(f"{name}\n{of_cell}\n".encode())
-    return digest.hexdigest()
 
 
 def _pairs(group: pd.DataFrame, rows: NDArray[np.int64]) -> NDArray[np.int64]:

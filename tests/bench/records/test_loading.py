@@ -32,9 +32,9 @@ def test_frames_carry_the_identity_of_their_cell(tmp_path):
 
 def test_cells_without_a_record_are_pending(tmp_path):
     directory = write_run(tmp_path / "run", seeds=1, probes=0, pending=2)
-    (directory / "cells" / "interrupted").mkdir()
+    (directory / "cells" / "pending-1").mkdir()
     run = load_run(directory)
-    assert run.pending == ["pending-0", "pending-1", "interrupted"]
+    assert run.pending == ["pending-0", "pending-1"]
     assert len(run.probes) == 0
 
 

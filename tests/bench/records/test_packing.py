@@ -10,16 +10,18 @@ import pytest
 
 from bench.analysis.tables.main_table import main_table
 from bench.analysis.tables.main_table_notes import main_table_notes
-from bench.analysis.winrates.pairs import FILE, fingerprint, judged_pairs
+from bench.analysis.winrates.pairs import judged_pairs
 from bench.contracts.errors import BenchError
-from bench.judging.asking import judge_run
+from bench.judging.asking import judge_run, write_comparisons
 from bench.judging.judges.chat import Chat
 from bench.measures.binned_calibration import reliability
 from bench.records.files import RECORDS
-from bench.records.loading import load_run, recorded
+from bench.records.loading import load_run
 from bench.records.packing import LOGGED, pack
+from bench.records.reading import read_cells
+from bench.records.sealing import write_sealed
 from bench.store.store import Store
-from tests.bench.analysis.synthetic_run import ARMS, write_run
+from tests.bench.analysis.synthetic_run import ARMS, seal, write_run
 
 FOUR = ARMS[1:5]  # sft, lima, dpo, ppo
 NOT_OK = {("dpo", 1): ("diverged", "loss is not finite", 3)}
@@ -39,7 +41,7 @@ def made(folder, seeds=2):
         log = pd.DataFrame({"step": steps, "name": "loss", "value": steps / 7})
         once = pd.DataFrame({"step": [299], "name": "gap", "value": 0.5})
         pd.concat([log, once]).to_parquet(file.parent / "training.parquet")
-    return folder
+    return seal(folder)
 
 
 def digests(files):
@@ -59,13 +61,13 @@ def both(tmp_path_factory):
 def test_a_packed_run_is_a_few_files_and_no_folder_of_cells(both):
     names = {path.name for path in both[1].directory.iterdir()}
     frames = {"curves.parquet", "training.parquet", "completions.parquet", "reliability.parquet"}
-    assert names == {"run.json", RECORDS, *frames}
+    assert names == {"run.json", "manifest.json", RECORDS, *frames}
 
 
 def test_records_and_tables_are_the_same(both):
     whole, packed = both
     pd.testing.assert_frame_equal(whole.records, packed.records)
-    assert recorded(whole.directory) == recorded(packed.directory)
+    assert whole.cells.records == packed.cells.records
     assert packed.pending == []
     pd.testing.assert_frame_equal(main_table(whole), main_table(packed))
     assert main_table_notes(whole, "reviews", "tiny") == main_table_notes(packed, "reviews", "tiny")
@@ -85,6 +87,7 @@ def test_who_wins_is_the_same_to_the_last_digit(tmp_path):
     for file in folder.glob("cells/*/completions.parquet"):  # scores closer than single precision can tell
         frame = pd.read_parquet(file)
         frame.assign(judge=frame["judge"] + 1e-12 * len(file.parent.name)).to_parquet(file)
+    seal(folder)
     before = judged_pairs(load_run(folder)).rows
     pack(folder)
     pd.testing.assert_frame_equal(judged_pairs(load_run(folder)).rows, before, check_dtype=False)
@@ -151,8 +154,9 @@ def test_a_cells_own_folder_wins_over_what_is_packed(tmp_path):
     record["measures"]["gold"] = 0.123
     (own / "record.json").write_text(json.dumps(record))
     (own / "curve.parquet").unlink()
+    seal(folder)
     run = load_run(folder)
-    assert run.records.set_index("cell").loc[name, "gold"] == recorded(folder)[name]["measures"]["gold"] == 0.123
+    assert run.records.set_index("cell").loc[name, "gold"] == 0.123
     assert name not in set(run.curves["cell"])
     assert len(run.records) == 8
 
@@ -160,19 +164,18 @@ def test_a_cells_own_folder_wins_over_what_is_packed(tmp_path):
 def test_what_the_matrix_no_longer_has_is_not_read(tmp_path):
     folder = made(tmp_path / "run")
     pack(folder)
-    cells = [name for name in recorded(folder) if "-dpo-" not in name]
-    (folder / "run.json").write_text(json.dumps({"cells": cells}))
+    cells = [name for name in read_cells(folder).records if "-dpo-" not in name]
+    write_sealed(folder / "run.json", {"cells": cells})
     run = load_run(folder)
     assert "dpo" not in {*run.records["arm"], *run.completions["arm"], *run.reliability["arm"]}
-    assert sorted(recorded(folder)) == sorted(cells)
+    assert sorted(read_cells(folder).records) == sorted(cells)
 
 
 def test_what_a_judge_said_holds_after_packing(tmp_path):
     folder = made(tmp_path / "run")
     run = load_run(folder)
     rows = judged_pairs(run).rows
-    rows.attrs = {"judge": "someone", "completions": fingerprint(run)}
-    rows.to_parquet(folder / FILE)
+    write_comparisons(run, rows, "someone")
     pack(folder)
     assert not judged_pairs(load_run(folder)).stale
     with pytest.raises(BenchError, match="the run is packed"):
@@ -186,6 +189,7 @@ def test_conversations_come_back(tmp_path):
         frame = pd.read_parquet(file)
         frame["prompt"] = [said] * len(frame)
         frame.to_parquet(file)
+    seal(folder)
     pack(folder)
     assert load_run(folder).completions["prompt"].iloc[0] == said
     assert not judged_pairs(load_run(folder)).rows.empty

@@ -9,8 +9,9 @@ import pytest
 from bench.contracts.errors import BenchError
 from bench.contracts.measure import Measure
 from bench.records.files import RECORDS
-from bench.records.loading import load_run, recorded
-from bench.records.record import Cost, Record, parse_record, write_record
+from bench.records.loading import load_run
+from bench.records.reading import read_cells
+from bench.records.record import Cost, Record, parse_record, read_record, write_record
 
 REFERENCE = Path(__file__).parents[3] / "results" / "reference"
 CELL = {"id": "a", "task": "t", "model": "m", "arm": "b", "method": "c", "seed": 0}
@@ -25,15 +26,21 @@ def test_the_reference_records_have_the_shape_and_are_written_as_they_were(file,
             assert json.dumps(record, separators=(",", ":")) == line.rstrip("\n")
             assert list(record) == list(Record.__annotations__)
             assert list(record["cost"]) == list(Cost.__annotations__)
-    write_record(tmp_path, record)
-    assert (tmp_path / "record.json").read_text() == json.dumps(record, indent=1)
+    folder = tmp_path / record["cell"]["id"]
+    folder.mkdir()
+    write_record(folder, record)
+    read = read_record(folder)
+    assert list(read) == list(record)
+    assert {**read, "files": record["files"], "checksum": record["checksum"]} == record
 
 
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"schema": 2}, "here: written in schema 2; this release reads 1"),
-        ({"schema": None}, "here: written in schema None; this release reads 1"),
+        ({"schema": 3}, "here: written in schema 3; this release reads 1 and 2"),
+        ({"schema": None}, "here: written in schema None; this release reads 1 and 2"),
+        ({"schema": 2}, "here: has no checksum"),
+        ({"schema": 2, "checksum": "0"}, "here: does not match its checksum"),
         ({"status": "fine"}, "here: not a record (status: Input should be 'ok', 'diverged', 'failed' or 'skipped')"),
         ({"cell": CELL | {"seed": "0"}}, "here: not a record (cell.seed: Input should be a valid integer)"),
         ({"cell": {"id": "a"}}, "here: not a record (cell.task: Field required)"),
@@ -47,9 +54,9 @@ def test_what_is_not_of_the_shape_is_told_by_its_path(changed, told):
     assert str(caught.value) == told
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"record"'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"record"', b"\xff\xfe", "[" * 100_000, "1" * 5000])
 def test_what_is_no_object_is_no_record(text):
-    with pytest.raises(BenchError, match=r"^here: not a record \("):
+    with pytest.raises(BenchError, match=r"^here: not (a JSON object|JSON)"):
         parse_record(text, "here")
 
 
@@ -60,7 +67,7 @@ def test_what_a_later_release_adds_is_kept():
 
 
 def test_no_measure_may_have_the_name_of_another_column_of_the_records():
-    measures = {name for record in recorded(REFERENCE / "quickstart").values() for name in record["measures"]}
+    measures = {name for record in read_cells(REFERENCE / "quickstart").records.values() for name in record["measures"]}
     columns = set(load_run(REFERENCE / "quickstart").records) - measures
     assert {"cell", "status", "versions", "cost_seconds"} <= columns
     for name in sorted(columns):

@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import shutil
@@ -42,7 +43,7 @@ def comparable(directory):
         stages = sorted(record["cost"].pop("stages"))
         for key in ("seconds", "seconds_training", "peak_memory_mb"):
             del record["cost"][key]
-        del record["written"], record["commit"]
+        del record["written"], record["commit"], record["checksum"]
         frames = {
             frame.name: pd.read_parquet(frame).to_json(double_precision=15)
             for frame in sorted((Path(directory) / "cells" / name).glob("*.parquet"))
@@ -112,6 +113,26 @@ def test_a_run_goes_on_from_its_records_alone_where_the_store_is_lost(first, tmp
     assert made <= {"toy-tiny-dpo-seed1", "toy-tiny-sft-seed0"}
     settings = matrix("base", "sft", "best_of_n", seeds=2, arms={"dpo": {"beta": 0.2}})
     assert bench.run(settings, out=out, store=tmp_path / "store").built > 0
+
+
+@pytest.mark.parametrize("harm", ["figure", "cut", "removed"])
+def test_a_damaged_cell_is_made_again_out_of_the_store(first, store, tmp_path, harm):
+    out = shutil.copytree(first.directory, tmp_path / "out")
+    cell = out / "cells" / "toy-tiny-dpo-seed0"
+    if harm == "figure":
+        record = json.loads((cell / "record.json").read_text())
+        record["measures"]["gold"] += 9
+        (cell / "record.json").write_text(json.dumps(record))
+    elif harm == "cut":
+        os.truncate(cell / "completions.parquet", 5000)
+    else:
+        (cell / "completions.parquet").unlink()
+    said = io.StringIO()
+    settings = matrix("base", "sft", "dpo", "best_of_n", seeds=2)
+    again = bench.run(settings, out=out, store=store, reporter=PlainReporter(said))
+    assert (again.built, again.counts) == (0, {"ok": 8})
+    assert f"damaged record, making it again: {cell}" in said.getvalue()
+    assert comparable(out) == comparable(first.directory)
 
 
 def test_any_number_of_jobs_gives_the_same(first, tmp_path):
@@ -361,13 +382,13 @@ def test_source_that_changes_during_a_run_never_enters_the_store_under_the_old_k
         "        return workbench.policy(workbench.sft_model())\n"
     )
     process = subprocess.Popen(
-        command(tmp_path, "--out", str(tmp_path), content=matrix("slow", plugins=[str(WORLD), str(plugin)])),
+        command(tmp_path, "--out", str(tmp_path / "out"), content=matrix("slow", plugins=[str(WORLD), str(plugin)])),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     wait_for((tmp_path / "store" / "started").exists)
     plugin.write_text(plugin.read_text().replace("sleep(3)", "sleep(0)"))
     assert process.wait(timeout=60) == 1
-    (record,) = records(tmp_path).values()
+    (record,) = records(tmp_path / "out").values()
     assert "source was changed" in record["reason"]
     assert not (tmp_path / "store" / "policy").exists()

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from bench.records.loading import RunFrames
+from bench.records.reading import Cells
 
 
 def made_run(arms, curves=None, training=None, completions=None, statuses=None, task="world"):
@@ -31,5 +32,7 @@ def made_run(arms, curves=None, training=None, completions=None, statuses=None, 
         "training": pd.DataFrame(columns=["cell", "name"]) if training is None else training,
         "completions": pd.DataFrame(columns=["cell"]) if completions is None else completions,
         "pending": [],
+        "cells": Cells(),
+        "damaged": {},
     }
     return run

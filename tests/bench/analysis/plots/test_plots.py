@@ -11,7 +11,7 @@ from bench.analysis.plots import PLOTS, draw_all, drawing
 from bench.analysis.plots.panel import Panel, choose
 from bench.contracts.errors import BenchError
 from bench.records.loading import load_run
-from tests.bench.analysis.synthetic_run import ARMS, write_run
+from tests.bench.analysis.synthetic_run import ARMS, seal, write_run
 
 # all but that of the estimators, which only one method measures
 ALL = [*(name for name in PLOTS if name != "estimators"), "overview"]
@@ -37,7 +37,7 @@ def changed(directory, change, **fields):
     for file in directory.glob("cells/*/record.json"):
         record = json.loads(file.read_text())
         file.write_text(json.dumps(record | {"measures": change(record["measures"])} | fields))
-    return directory
+    return seal(directory)
 
 
 def panel_of(directory, arms):
@@ -68,7 +68,7 @@ def test_records_alone_draw_what_they_can(tmp_path, capsys):
     directory = write_run(tmp_path / "run", seeds=2, probes=50, arms=FEW)
     for file in directory.glob("cells/*/*.parquet"):
         file.unlink()
-    names = drawn(directory, tmp_path / "plots")
+    names = drawn(seal(directory), tmp_path / "plots")
     assert names == ["reward_kl", "win_tie_loss", "perplexity", "diversity", "cost", "overview"]
     said = capsys.readouterr().err
     assert "skipped overoptimisation.png: no arm has a training curve" in said
@@ -156,6 +156,7 @@ def test_few_points_are_said_to_be_too_few_for_a_fit(tmp_path):
     directory = write_run(tmp_path / "run", seeds=1, probes=0, arms=FEW)
     for file in directory.glob("cells/*/curve.parquet"):
         pd.read_parquet(file).head(3).to_parquet(file)
+    seal(directory)
     figure = PLOTS["overoptimisation"].draw(panel_of(directory, ["lima", "dpo"]))
     assert [axes.get_title() for axes in figure.axes] == [f"{arm}\nno fit: < 4 points" for arm in ("lima", "dpo")]
 

@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from tests.bench.analysis.synthetic_run import seal
+
 NASTY = '</script><script>document.title = "hacked"</script><img src=x onerror=alert(1)> & "quoted"'
 
 
@@ -17,3 +19,4 @@ def rewrite(directory, change):
     """Change the completions of every cell."""
     for file in directory.glob("cells/*/completions.parquet"):
         change(pd.read_parquet(file)).to_parquet(file)
+    seal(directory)

@@ -10,7 +10,7 @@ from rich.console import Console
 from bench.analysis.tables.ablation import ablation_table, ablations, one_change, write_ablations
 from bench.contracts.errors import BenchError
 from bench.records.loading import load_run
-from tests.bench.analysis.synthetic_run import write_run
+from tests.bench.analysis.synthetic_run import seal, write_run
 
 # name, hyper-parameters; all of method ppo
 SETTINGS = {
@@ -33,7 +33,7 @@ def run(tmp_path_factory):
         cell["hyperparameters"] = SETTINGS[cell["arm"]]
         cell["stages"] = {"reward_model": {"members": 5 if cell["arm"] == "other reward model" else 1}}
         file.write_text(json.dumps(record))
-    return load_run(folder)
+    return load_run(seal(folder))
 
 
 def test_only_arms_that_change_one_setting_and_no_stage_are_ablations(run):
@@ -78,7 +78,7 @@ def test_an_arm_that_never_ended_well_has_its_row(tmp_path):
         record = json.loads(file.read_text())
         record["cell"]["hyperparameters"] = SETTINGS[record["cell"]["arm"]]
         file.write_text(json.dumps(record))
-    table = ablation_table(ablations(load_run(folder), "ppo_max"))
+    table = ablation_table(ablations(load_run(seal(folder)), "ppo_max"))
     assert table[["arm", "crashed", "seeds"]].to_numpy().tolist() == [["no KL", "2 diverged", "2"]]
 
 

@@ -12,7 +12,7 @@ from scipy import stats
 from bench.analysis.tables.diff import changes, differences, moved, same_values, write_diff
 from bench.records.loading import load_run
 from bench.records.packing import pack
-from tests.bench.analysis.synthetic_run import ARMS, write_run
+from tests.bench.analysis.synthetic_run import ARMS, seal, write_run
 
 FOUR = ARMS[1:5]  # sft, lima, dpo, ppo
 
@@ -30,6 +30,7 @@ def edit(folder, change, arm="ppo", seeds=range(100)):
         if record["cell"]["arm"] == arm and record["cell"]["seed"] in seeds:
             change(record)
             file.write_text(json.dumps(record))
+    seal(folder)
 
 
 def raise_gold(record):
@@ -73,6 +74,7 @@ def test_other_seeds_are_compared_unpaired(folders):
         record = json.loads(file.read_text())
         record["cell"]["seed"] += 100
         file.write_text(json.dumps(record))
+    seal(two)
     found = differences(load_run(one), load_run(two)).set_index(["arm", "measure"])
     row = found.loc[("ppo", "gold")]
     gold = [load_run(folder).records.query("arm == 'ppo'")["gold"] for folder in (two, one)]

@@ -8,11 +8,12 @@ import pytest
 from rich.console import Console
 
 from bench.analysis.plots import draw_all
-from bench.analysis.winrates.pairs import FILE, REFERENCE, entrants_of, fingerprint, judged_pairs, pair_up
+from bench.analysis.winrates.pairs import REFERENCE, entrants_of, judged_pairs, pair_up
 from bench.analysis.winrates.table import notes_on, render_win_rates, table_of, tournaments, write_win_rates
 from bench.contracts.errors import BenchError
+from bench.judging.asking import write_comparisons
 from bench.records.loading import load_run
-from tests.bench.analysis.synthetic_run import ARMS, write_run
+from tests.bench.analysis.synthetic_run import ARMS, seal, write_run
 
 FOUR = ARMS[1:5]  # sft, lima, dpo, ppo
 
@@ -23,7 +24,7 @@ def with_reference(run):
         frame = pd.read_parquet(file)
         frame["reference_completion"], frame["reference_length"] = " π0's words", 12
         frame.to_parquet(file)
-    return run
+    return seal(run)
 
 
 def printed(run, width=240):
@@ -68,6 +69,7 @@ def test_scores_within_the_matrix_s_tie_band_tie(tmp_path):
     folder = write_run(tmp_path / "run", seeds=1, probes=0, arms=FOUR)
     settings = json.loads((folder / "run.json").read_text())
     (folder / "run.json").write_text(json.dumps(settings | {"evaluation": {"tie_band": 5.0}}))
+    seal(folder)
     assert (judged_pairs(load_run(folder)).rows["verdict"] == 0.5).all()
 
 
@@ -84,6 +86,7 @@ def test_arms_that_answered_different_prompts_are_not_compared(tmp_path):
     frame = pd.read_parquet(file)
     frame["prompt"] = "something else"
     frame.to_parquet(file)
+    seal(folder)
     with pytest.raises(BenchError, match="'ppo' answered different prompts"):
         pair_up(entrants_of(load_run(folder)))
 
@@ -93,8 +96,7 @@ def test_what_a_judge_said_is_read_and_told_from_what_has_changed_since(tmp_path
     run = load_run(folder)
     said = judged_pairs(run).rows.assign(verdict=1.0)
     said.loc[:9, "verdict"] = np.nan
-    said.attrs = {"judge": "someone", "completions": fingerprint(run)}
-    said.to_parquet(folder / FILE)
+    write_comparisons(run, said, "someone")
     read = judged_pairs(load_run(folder))
     assert (read.judge, read.stale) == ("someone", False)
     text = printed(folder)
@@ -103,6 +105,7 @@ def test_what_a_judge_said_is_read_and_told_from_what_has_changed_since(tmp_path
     assert "run `bench judge` again" not in text
     file = next(folder.glob("cells/*ppo*/completions.parquet"))
     pd.read_parquet(file).iloc[::-1].to_parquet(file)
+    seal(folder)
     assert judged_pairs(load_run(folder)).stale
     assert "run `bench judge` again" in printed(folder)
 
@@ -111,7 +114,7 @@ def test_nobody_to_judge_means_no_table_and_no_plot(tmp_path, capsys):
     folder = write_run(tmp_path / "run", seeds=1, probes=0, arms=FOUR)
     for file in folder.glob("cells/*/completions.parquet"):
         pd.read_parquet(file).assign(judge=np.nan, gold=np.nan).to_parquet(file)
-    run = load_run(folder)
+    run = load_run(seal(folder))
     assert judged_pairs(run) is None
     assert write_win_rates(run, tmp_path / "tables") == []
     assert all(path.name != "win_rates.png" for path in draw_all(run, tmp_path / "plots"))
