@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.contracts.errors import BenchError
+from bench.store.locks import held
 
 LOCK = ".lock"
 
@@ -18,23 +19,18 @@ def writing_into(directory: Path) -> Iterator[None]:
     Raises:
         BenchError: another process holds it, or nothing can be written there.
     """
-    from filelock import FileLock, Timeout
+    from filelock import Timeout
 
     if directory.exists() and not directory.is_dir():
         raise BenchError(f"{directory} is a file: name a folder")
-    file = directory / LOCK
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(file, timeout=0)
-        lock.acquire()
-    except Timeout:
-        raise BenchError(
-            f"{directory}: another command is writing into it; wait until it has ended, or name another folder"
-        ) from None
-    except OSError as error:
-        raise BenchError(f"{directory}: nothing can be written there ({error.strerror or error})") from None
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(held(directory / LOCK, wait=False))
+        except Timeout:
+            raise BenchError(
+                f"{directory}: another command is writing into it; wait until it has ended, or name another folder"
+            ) from None
+        except OSError as error:
+            raise BenchError(f"{directory}: nothing can be written there ({error.strerror or error})") from None
         yield
-    finally:
-        file.unlink(missing_ok=True)  # while it is held: whoever waits for the lock of a removed file starts over
-        lock.release()

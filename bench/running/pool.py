@@ -22,12 +22,14 @@ class Pool:
     Args:
         offline: forbid the libraries any network call (the matrix names nothing on the hub).
         log: where the worker's own messages go.
+        temporary: the folder for what libraries leave in the system's temporary folder.
     """
 
-    def __init__(self, offline: bool, log: Path) -> None:
+    def __init__(self, offline: bool, log: Path, temporary: Path) -> None:
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
             "PYTHONUNBUFFERED": "1",
+            "TMPDIR": str(temporary),
             "TOKENIZERS_PARALLELISM": "false",
             "OMP_NUM_THREADS": "1",
             "MKL_NUM_THREADS": "1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections import Counter
@@ -124,10 +125,11 @@ def _run_cells(
         reporter.say(f"damaged record, making it again: {damage}")
     results = _Results(folder, store, reporter, device_of_runs())
     to_run: dict[str, tuple[Cell, Mapping[str, Stage]]] = {}
+    for_pool = contextlib.ExitStack()
     schedule = Schedule(
         store,
         jobs,
-        lambda: Pool(_offline(matrix), folder.logs / "worker.log"),
+        lambda: Pool(_offline(matrix), folder.logs / "worker.log", for_pool.enter_context(store.scratch())),
         reporter,
         folder.logs,
         lambda name, verdict, outcomes: results.write(*to_run[name], verdict, outcomes),
@@ -146,6 +148,7 @@ def _run_cells(
         built = schedule.run({name: stages for name, (_, stages) in to_run.items()})
     finally:
         reporter.stop()
+        for_pool.close()
         store.sweep()  # again: a killed run's last process may have outlived the first sweep
     return Run(folder.directory, dict(results.counts), built)
 

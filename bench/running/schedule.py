@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.contracts.errors import BenchError
 from bench.contracts.stage_settings import STAGES
 from bench.records.record import DIVERGED, FAILED, OK, SKIPPED, Status
 from bench.running.pool import Pool, WorkerDied
@@ -63,6 +64,12 @@ class Schedule:
         self._labels = Counter(stage.label for stage in self._stages.values())
         self._settle_cells()
         if self._cells:
+            if reason := self.store.unwritable():
+                lacks = next(iter(self._stages.values())).label
+                raise BenchError(
+                    f"the store at {self.store.root} cannot be written to ({reason}), and it lacks "
+                    f"{len(self._stages)} stages of {len(self._cells)} cells, e.g. {lacks}: name another by --store"
+                )
             pool = self.open_pool()
             try:
                 self._work(pool)

@@ -18,6 +18,7 @@ import resource
 import select
 import signal
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -104,7 +105,7 @@ def _die_with(parent: int) -> None:
 def _redirect(log: Path) -> None:
     """Everything the stage and its libraries print goes to the log."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     os.dup2(handle, 1)
     os.dup2(handle, 2)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -150,6 +151,8 @@ def _run_stage(job: dict[str, Any], store: Store, directory: Path, emit: Emit) -
 
     started = time.perf_counter()
     with store.scratch() as scratch:
+        # what libraries write goes with the scratch folder, also where this process is killed
+        os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
         stage_job = Job(
             spec=job["spec"],
             directory=directory,

@@ -12,9 +12,11 @@ import json
 import os
 import shutil
 import socket
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
+
+from bench.store import locks
 
 MANIFEST = "manifest.json"
 
@@ -28,10 +30,13 @@ def sha256(path: Path) -> str:
 def write_atomically(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(temporary, path)
+    temporary = path.with_name(f".{path.name[:64]}.{uuid4().hex}")  # made so that the umask decides who may read it
+    try:
+        with temporary.open("x", encoding="utf-8") as file:
+            file.write(text)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 class Store:
@@ -43,6 +48,8 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
+        self._building = self.root / ".building"
+        self._locks = self.root / ".locks"
 
     def path(self, kind: str, key: str) -> Path:
         """Where the artifact is, or would be."""
@@ -80,12 +87,17 @@ class Store:
     @contextlib.contextmanager
     def lock(self, kind: str, key: str) -> Iterator[None]:
         """Hold the right to build this artifact; waits for another run that holds it."""
-        from filelock import FileLock
-
-        folder = self.root / ".locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{kind}-{key}.lock"):
+        self._locks.mkdir(parents=True, exist_ok=True)
+        with locks.held(self._locks / f"{kind}-{key}.lock"):
             yield
+
+    def unwritable(self) -> str | None:
+        """Why nothing can be written into the store; None if something can."""
+        try:
+            with self.scratch():
+                return None
+        except OSError as error:
+            return error.strerror or str(error)
 
     @contextlib.contextmanager
     def build(self, kind: str, key: str) -> Iterator[Path]:
@@ -106,18 +118,17 @@ class Store:
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:
         """An empty folder on the store's disk, removed afterwards; `sweep` removes it if this process is killed."""
-        folder = self.root / ".building"
-        folder.mkdir(parents=True, exist_ok=True)
-        owner = f"{socket.gethostname()}-{os.getpid()}-"
-        temporary = Path(tempfile.mkdtemp(dir=folder, prefix=owner))
+        temporary = self._building / f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
+        temporary.mkdir(parents=True)
         try:
             yield temporary
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
     def sweep(self) -> None:
-        """Remove what processes of this machine that are gone left half-built."""
-        for folder in (self.root / ".building").glob(f"{socket.gethostname()}-*"):
+        """Remove what processes of this machine that are gone left half-built, and the locks that they held."""
+        locks.sweep(self._locks)
+        for folder in self._building.glob(f"{socket.gethostname()}-*"):
             pid = folder.name.rsplit("-", 2)[-2]
             if pid.isdigit() and not _alive(int(pid)):
                 shutil.rmtree(folder, ignore_errors=True)

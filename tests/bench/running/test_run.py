@@ -325,7 +325,11 @@ def wait_for(condition, seconds=60):
         time.sleep(0.02)
 
 
-def test_killed_in_mid_run_the_same_command_carries_on_to_the_same_records(tmp_path):
+def test_killed_in_mid_run_the_same_command_carries_on_to_the_same_records_and_leaves_nothing(tmp_path, monkeypatch):
+    elsewhere = tmp_path / "home", tmp_path / "tmp"
+    for folder, name in zip(elsewhere, ("HOME", "TMPDIR"), strict=True):
+        folder.mkdir()
+        monkeypatch.setenv(name, str(folder))
     whole = tmp_path / "whole"
     whole.mkdir()
     subprocess.run(command(whole, "--out", str(whole / "out")), check=True, capture_output=True)
@@ -344,6 +348,10 @@ def test_killed_in_mid_run_the_same_command_carries_on_to_the_same_records(tmp_p
     assert done.returncode == 0, done.stderr
     assert comparable(tmp_path / "out") == comparable(whole / "out")
     assert not list(building.glob("*"))
+    assert not list((store / ".locks").glob("*"))
+    for folder in elsewhere:
+        assert not list(folder.rglob("*"))
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"cells", "logs", "run.json", "tables"}
 
 
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path):

@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -99,3 +100,73 @@ def test_a_text_file_is_written_whole(tmp_path):
     write_atomically(file, "[1]")
     assert file.read_text() == "[1]"
     assert [entry.name for entry in file.parent.iterdir()] == ["record.json"]
+
+
+def test_a_text_that_cannot_be_written_leaves_the_old_one_and_no_litter(tmp_path):
+    write_atomically(tmp_path / "record.json", "{}")
+    with pytest.raises(UnicodeEncodeError):
+        write_atomically(tmp_path / "record.json", "\ud800")
+    assert [entry.read_text() for entry in tmp_path.iterdir()] == ["{}"]
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o022, 0o077])
+def test_the_umask_decides_who_may_read_and_write(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        store = Store(tmp_path / "store")
+        with store.lock("sft", "k1"):
+            locks = [path.stat().st_mode for path in (store.root / ".locks").iterdir()]
+            make(store)
+        write_atomically(tmp_path / "run" / "run.json", "{}")
+    finally:
+        os.umask(before)
+    paths = [path for path in tmp_path.rglob("*") if path.name != ".locks"]
+    assert len(paths) == 9 and len(locks) == 1
+    for mode in (*locks, *(path.stat().st_mode for path in paths)):
+        allowed = 0o777 if stat.S_ISDIR(mode) else 0o666
+        assert stat.S_IMODE(mode) == allowed & ~umask
+
+
+def test_a_lock_leaves_no_file_and_those_of_the_killed_are_swept(tmp_path):
+    store = Store(tmp_path)
+    with store.lock("sft", "k1"):
+        (tmp_path / ".locks" / "sft-k2.lock").touch()
+        store.sweep()
+        assert [file.name for file in (tmp_path / ".locks").iterdir()] == ["sft-k1.lock"]
+    assert list((tmp_path / ".locks").iterdir()) == []
+
+
+def _as_nobody(function):
+    """Run in a process without the rights of root; its exit status, 0 if `function` returned."""
+    process = multiprocessing.get_context("fork").Process(target=_without_rights, args=(function,))
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+def _without_rights(function):
+    if os.geteuid() == 0:
+        os.setgid(65534)
+        os.setuid(65534)
+    function()
+
+
+def test_a_read_only_store_serves_what_it_has_and_says_that_no_more_can_be_written(tmp_path):
+    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
+        folder.chmod(0o755)
+    store = Store(tmp_path / "store")
+    make(store)
+    for path in (store.root, *store.root.rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+
+    def serves():
+        assert store.has("sft", "k1") and store.damage("sft", "k1") is None
+        store.sweep()
+        assert store.unwritable() == "Permission denied"
+
+    try:
+        assert _as_nobody(serves) == 0
+    finally:
+        for path in (store.root, *store.root.rglob("*")):
+            path.chmod(0o755)
+    assert store.unwritable() is None
