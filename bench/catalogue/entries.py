@@ -21,6 +21,7 @@ from bench.catalogue.plugged_measures import plugged_measures
 from bench.catalogue.settings_in_words import one_line, settings_of
 from bench.contracts.errors import BenchError, nearest
 from bench.contracts.measure import MeasureInfo
+from bench.contracts.paths import user_path
 from bench.contracts.plugin import Plugin
 from bench.contracts.stage_settings import Evaluation, Stages, TinyModel
 from bench.contracts.task import Task
@@ -148,7 +149,7 @@ def _section(name: str, cls: type[BaseModel], world: str, plain_method: str) -> 
 def _matrix(matrix: dict[str, Any], files: Sequence[Path], cls: type[Plugin]) -> str:
     """As YAML, with the plug-in among `files` that `cls` comes from, if it does."""
     definition = Path(inspect.getfile(cls)).resolve()
-    plugins_named = (file.expanduser().resolve() for file in files)
+    plugins_named = (user_path(file).resolve() for file in files)
     origin = [str(file) for file in plugins_named if definition.is_relative_to(file)]
     return write_yaml(matrix | ({"plugins": origin} if origin else {}))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from bench.contracts.errors import BenchError, nearest
+from bench.contracts.paths import user_path
 
 _loaded: dict[Path, tuple[bytes, ModuleType]] = {}
 
@@ -23,7 +24,7 @@ def files_of(plugin: Path) -> list[Path]:
     Raises:
         BenchError: the folder holds neither.
     """
-    plugin = Path(plugin).expanduser().resolve()
+    plugin = user_path(plugin).resolve()
     if not plugin.is_dir() or _is_package(plugin):
         return [plugin]
     inside = [path for path in sorted(plugin.iterdir()) if path.suffix == ".py" or _is_package(path)]
@@ -43,7 +44,7 @@ def load(file: Path) -> ModuleType:
     Raises:
         BenchError: the file does not exist, or its own code raised an error (which is told, with its line).
     """
-    file = Path(file).expanduser().resolve()
+    file = user_path(file).resolve()
     if _is_package(file):
         return _load_package(file)
     try:

@@ -10,15 +10,17 @@ import sys
 # each adds its commands to the application, which help shows in this order
 from bench.cli import running, analysing, storing, authoring  # isort: skip
 from bench.cli.app import app
-from bench.contracts.errors import BenchError
+from bench.cli.last_net import in_one_line, plain_letters
 
 __all__ = ["analysing", "app", "authoring", "main", "running", "storing"]
 
 
 def main() -> None:
-    """Entry point: mistakes become one message and exit status 2."""
+    """Entry point: whatever goes wrong becomes one message. Exit status 2 for a mistake, 1 for what cannot be done."""
+    plain_letters()
     try:
         app()
-    except BenchError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        sys.exit(2)
+    except Exception as error:
+        message, status = in_one_line(error)
+        print(f"bench: {message}", file=sys.stderr)
+        sys.exit(status)

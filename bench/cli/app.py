@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli import shell_completion
+from bench.cli.last_net import in_one_line
 
 if TYPE_CHECKING:
     from bench.records.loading import RunFrames
@@ -52,12 +54,20 @@ StoreFolder = Annotated[
 
 @contextmanager
 def resumable() -> Iterator[None]:
-    """A command that carries on where it was stopped: Ctrl-C says so, and ends it with exit status 130."""
+    """A command that carries on where it was stopped: Ctrl-C says so, and ends it with exit status 130.
+
+    So does a disk that is full (1).
+    """
     try:
         yield
     except KeyboardInterrupt:
         print("\nbench: stopped; the same command carries on where this one ended", file=sys.stderr)
         raise typer.Exit(130) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        print(f"bench: {in_one_line(error)[0]}; the same command carries on where this one ended", file=sys.stderr)
+        raise typer.Exit(1) from None
 
 
 def print_table(frames: RunFrames) -> list[Path]:

@@ -10,6 +10,11 @@ class BenchError(Exception):
     """A mistake in what the user asked for. The command line prints it without a traceback, exit status 2."""
 
 
+def shown(text: str, longest: int = 60) -> str:
+    """A text as errors show it: cut where it is long."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
 class Diverged(Exception):
     """Training produced a NaN or an infinity.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -13,10 +14,14 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from bench.contracts.errors import BenchError, nearest
-from bench.contracts.yaml import Keys
+from bench.contracts.errors import BenchError, nearest, shown
+from bench.contracts.paths import user_path
+from bench.contracts.yaml import Keys, read_yaml
 
 S = TypeVar("S", bound=BaseModel)
+
+MOST_POINTS = 10_000
+"""Of one grid."""
 
 _MUST_BE = {
     "int_type": "a whole number",
@@ -101,6 +106,9 @@ class Source:
             over: settings known to be good, which `values` override one by one.
         """
         axes = dict(self._axes(keys, cls, values))
+        if (count := math.prod(map(len, axes.values()))) > MOST_POINTS:
+            sizes = " × ".join(f"{'.'.join(path)} ({len(items)})" for path, items in axes.items())
+            raise self.error(keys, f"{count:,} points of a grid, {sizes}; the most is {MOST_POINTS:,}")
         for point in itertools.product(*axes.values()):
             chosen, parts = values, [label]
             for path, value in zip(axes, point, strict=True):
@@ -122,9 +130,16 @@ class Source:
                 for path, items in self._axes((*keys, key), inner, value):
                     yield (key, *path), items
 
-    def path(self, text: str) -> Path:
-        """A path as written, relative ones from this source's folder."""
-        return self.folder / Path(text).expanduser()
+    def path(self, keys: Keys, text: str) -> Path:
+        """The path `text`, which stands at `keys`; relative ones start in this source's folder.
+
+        Raises:
+            BenchError: it can be none.
+        """
+        try:
+            return self.folder / user_path(text)
+        except BenchError as error:
+            raise self.error(keys, str(error)) from None
 
     def _absolute(self, keys: Keys, cls: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:
         """`values` with the paths in path-typed settings made absolute; they name what is to be read."""
@@ -134,7 +149,7 @@ class Source:
                 return [absolute(name, item) for item in value]
             if not isinstance(value, str):
                 return value
-            path = self.path(value)
+            path = self.path((*keys, name), value)
             if not path.exists():
                 siblings = path.parent.iterdir() if path.parent.is_dir() else ()
                 near = nearest(path.name, (sibling.name for sibling in siblings))
@@ -154,17 +169,16 @@ def assigned(cls: type[S], assignments: Iterable[str], what: str) -> S:
     Raises:
         BenchError: no such setting, or a value it does not take, with the nearest valid name.
     """
-    import yaml
-
     values: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals or key in values:
             problem = "is there twice" if equals else "is not KEY=VALUE"
-            raise BenchError(f"--set {assignment!r}: {key!r} {problem}{nearest(key, cls.model_fields)}")
+            near = nearest(key, cls.model_fields)
+            raise BenchError(f"--set {shown(repr(assignment))}: {shown(repr(key))} {problem}{near}")
         try:
-            values[key] = yaml.safe_load(text)
-        except yaml.YAMLError:
+            values[key], _ = read_yaml(text, "--set")
+        except BenchError:
             values[key] = text
     return Source("--set", Path.cwd()).settings((), cls, values, what)
 
@@ -219,8 +233,7 @@ def _is_list(kind: Any) -> bool:
 
 def quoted(value: Any) -> str:
     """A value as errors show it: a text in quotes, anything else as in JSON, cut where it is long."""
-    text = repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:57] + "…"
+    return shown(repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 def _explain(cls: type[BaseModel], values: Any, error: dict[str, Any], what: str) -> tuple[Keys, str]:

@@ -54,6 +54,8 @@ def judge_run(
         BenchError: nothing to compare, or no answer was to be had; what was answered before is kept in the store.
     """
     run = load_run(directory)
+    if run.completions.empty:
+        raise BenchError(f"{directory}: nothing to compare: the run has no completions")
     entrants = entrants_of(run)
     pairs = pair_up(entrants)
     if pairs.empty:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from bench.catalogue import plugins
 from bench.contracts.errors import BenchError, nearest
-from bench.contracts.plugin import Plugin
+from bench.contracts.plugin import Plugin, Settings
 from bench.contracts.stage_settings import METHOD_NEEDS, Stages, TinyModel
 from bench.contracts.validation import Source, mapping_of, quoted
 from bench.contracts.yaml import Keys
@@ -42,6 +42,7 @@ def choices(source: Source, section: str, kind: str, entries: Any, expand: Expan
     if not listed:
         raise source.error((section,), f"empty: name at least one {kind}")
     chosen: dict[str, Any] = {}
+    labels: dict[object, str] = {}
     for keys, label, settings in listed:
         if not isinstance(label, str) or not label.strip():
             raise source.error(keys, f"{quoted(label)} is not the name of a {kind}")
@@ -50,13 +51,20 @@ def choices(source: Source, section: str, kind: str, entries: Any, expand: Expan
             raise source.error((*keys, kind), f"{quoted(name)} is not the name of a {kind}")
         own = {key: value for key, value in settings.items() if key != kind}
         for full_label, choice in expand(keys, label, name, own):
-            for other, earlier in chosen.items():
-                if full_label == other:
-                    raise source.error(keys, f"duplicate: there are two {section} labelled {other!r}")
-                if choice == earlier:
-                    raise source.error(keys, f"duplicate: {full_label!r} is the same {kind} as {other!r}")
+            if full_label in chosen:
+                raise source.error(keys, f"duplicate: there are two {section} labelled {full_label!r}")
+            other = labels.setdefault(_identity(choice), full_label)
+            if other != full_label:
+                raise source.error(keys, f"duplicate: {full_label!r} is the same {kind} as {other!r}")
             chosen[full_label] = choice
     return list(chosen.items())
+
+
+def _identity(choice: Any) -> object:
+    """Equal for choices that are equal, and quick to look up."""
+    if isinstance(choice, tuple):
+        return tuple(map(_identity, choice))
+    return (type(choice), choice.model_dump_json()) if isinstance(choice, Settings) else choice
 
 
 def tasks_of(source: Source, files: Sequence[Path]) -> Expand:
@@ -124,13 +132,13 @@ def models_of(source: Source) -> Expand:
 
 
 def _model_source(source: Source, keys: Keys, name: str) -> Path | str:
-    folder = source.path(name)
+    folder = source.path(keys, name)
     if (folder / "config.json").is_file():
         return folder.resolve()
     if folder.is_dir():
         raise source.error(keys, f"the folder {name!r} holds no model: it has no config.json")
     # `models/gtp2` is a misspelt folder where there is a folder `models`, and a name on the hub elsewhere
-    if _HUB_NAME.fullmatch(name) and not source.path(name.partition("/")[0]).exists():
+    if _HUB_NAME.fullmatch(name) and not source.path(keys, name.partition("/")[0]).exists():
         return name
     neighbours = [str(Path(name).parent / file.parent.name) for file in folder.parent.glob("*/config.json")]
-    raise source.error(keys, f"no model {name!r}{nearest(name, ['tiny', *neighbours])}")
+    raise source.error(keys, f"no model {quoted(name)}{nearest(name, ['tiny', *neighbours])}")

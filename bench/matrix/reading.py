@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from bench.catalogue import plugin_files
 from bench.catalogue.plugged_measures import plugged_measures
 from bench.contracts.errors import BenchError, nearest
+from bench.contracts.paths import user_path
 from bench.contracts.stage_settings import Evaluation, Stages
 from bench.contracts.validation import Source, mapping_of, quoted
 from bench.contracts.yaml import read_yaml
@@ -24,6 +25,7 @@ from bench.matrix.choices import arms_of, choices, models_of, tasks_of
 S = TypeVar("S", bound=BaseModel)
 _KEYS = ("name", "tasks", "models", "methods", "seeds", "stages", "evaluation", "plugins", "claims")
 _MOST_SEEDS = 1000
+_MOST_CELLS = 100_000
 
 
 def load_matrix(matrix: str | Path, plugins: Iterable[Path] = ()) -> Matrix:
@@ -36,7 +38,7 @@ def load_matrix(matrix: str | Path, plugins: Iterable[Path] = ()) -> Matrix:
         BenchError: the first mistake, with file, line or key, the value, and the nearest valid one.
     """
     builtin = _builtin_files()
-    file = builtin.get(str(matrix), Path(matrix))
+    file = builtin.get(str(matrix)) or user_path(matrix)
     name = file.name if str(matrix) in builtin else str(matrix)
     try:
         text = file.read_bytes().decode("utf-8-sig")
@@ -96,12 +98,17 @@ def _parse(value: Any, source: Source, default_name: str, more_plugins: Iterable
     labels = [label for label, _ in tasks]
     arms = choices(source, "methods", "method", value["methods"], arms_of(source, files, stages, labels))
     models = choices(source, "models", "model", value.get("models", "tiny"), models_of(source))
+    seeds = _seeds(source, value.get("seeds", 3))
+    count = len(tasks) * len(models) * len(arms) * len(seeds)
+    if count > _MOST_CELLS:
+        sizes = f"{len(tasks)} tasks × {len(models)} models × {len(arms)} arms × {len(seeds)} seeds"
+        raise source.error((), f"{count:,} cells, {sizes}; the most is {_MOST_CELLS:,}")
     return Matrix(
         name=_name(source, value.get("name"), default_name),
         tasks=tuple(itertools.starmap(TaskChoice, tasks)),
         models=tuple(itertools.starmap(ModelChoice, models)),
         arms=tuple(Arm(label, *settings) for label, settings in arms),
-        seeds=_seeds(source, value.get("seeds", 3)),
+        seeds=seeds,
         stages=stages,
         evaluation=_section(source, "evaluation", Evaluation, value),
         plugins=files,
@@ -123,7 +130,7 @@ def _check_keys(source: Source, value: Any) -> None:
 
 def _plugin_files(source: Source, written: Any, more: Iterable[Path]) -> tuple[Path, ...]:
     """Those of the command line, then those that the matrix names; each that is a file is imported."""
-    named = [Path(file).expanduser().resolve() for file in more]
+    named = [user_path(file).resolve() for file in more]
     files = tuple(dict.fromkeys([*named, *_written_plugins(source, written)]))
     for file in files:
         if plugin_files.files_of(file) == [file]:  # what is named has to work; what a folder holds, only if it is used
@@ -172,7 +179,7 @@ def _claims(source: Source, value: Any) -> Path | None:
     if not isinstance(value, str):
         raise source.error(("claims",), f"{quoted(value)} must be a file of claims, or the name of a built-in one")
     builtin = {file.stem: file for file in CLAIMS.glob("*.yaml")}
-    path = builtin.get(value, source.path(value))
+    path = builtin.get(value) or source.path(("claims",), value)
     if not path.is_file():
         near = nearest(value, [*builtin, *_yaml_names(path.parent)])
         raise source.error(("claims",), f"no file of claims {value!r}{near}")
@@ -184,7 +191,7 @@ def _written_plugins(source: Source, files: Any) -> list[Path]:
         files = [files]
     if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
         raise source.error(("plugins",), f"{quoted(files)} must be a list of Python files, or folders of them")
-    paths = [source.path(file) for file in files]
+    paths = [source.path(("plugins", i), file) for i, file in enumerate(files)]
     for i, path in enumerate(paths):
         if not path.exists():
             near = nearest(path.name, (file.name for file in path.parent.glob("*.py")))

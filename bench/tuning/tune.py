@@ -23,6 +23,7 @@ from bench.tuning.search import Proposal, Search, open_storage, with_settings
 
 FIRST_TUNING_SEED = 1000
 STUDIES = "search.db"
+MOST = 10_000
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,8 @@ def tune(
     """
     matrix = read_matrix(matrix, plugins)
     for name, number in (("trials", trials), ("seeds", seeds)):
-        if number < 1:
-            raise BenchError(f"{name}: {number} is not a number of {name} — the least is 1")
+        if not 1 <= number <= MOST:
+            raise BenchError(f"{name}: {number} is not a number of {name} — from 1 to {MOST:,}")
     objective = Objective.of(matrix, measure, max_kl)
     spaces = {arm.label: arm.method.tunable() for arm in matrix.arms}
     if not any(spaces.values()):

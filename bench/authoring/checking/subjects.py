@@ -14,6 +14,7 @@ from bench.authoring.checking.check import Check
 from bench.catalogue import plugins
 from bench.catalogue.plugged_measures import plugged_measures
 from bench.contracts.errors import BenchError, nearest
+from bench.contracts.paths import user_path
 from bench.contracts.plugin import Plugin
 from bench.contracts.validation import assigned
 
@@ -77,7 +78,7 @@ def _is_path(target: str) -> bool:
 
 
 def _defined_in(file: Path, files: list[Path]) -> list[tuple[Kind, str, type[Any]]]:
-    origin = file.expanduser().resolve()
+    origin = user_path(file).resolve()
     found = [
         (kind, name, cls)
         for kind in KINDS

@@ -7,6 +7,7 @@ import os
 import re
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -62,6 +63,18 @@ class Chat(Judge):
     template: str = Field(
         TEMPLATE, description="the question, with {prompt}, {first} and {second}; to answer: A, B or tie"
     )
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, url: str) -> str:
+        try:
+            parts = urllib.parse.urlsplit(url)
+            complete = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        except ValueError as error:
+            raise ValueError(f"is no address: {error}") from None
+        if not complete:
+            raise ValueError("is no address: it names no server")
+        return url
 
     @field_validator("template")
     @classmethod

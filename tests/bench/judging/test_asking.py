@@ -253,8 +253,16 @@ def test_a_conversation_can_be_judged(tmp_path, store):
 
 
 def test_a_single_arm_has_nobody_to_meet(tmp_path, store):
-    with pytest.raises(BenchError, match="nothing to compare"):
+    with pytest.raises(BenchError, match="nothing to compare: no two arms"):
         judge_run(write_run(tmp_path / "run", {"sft": TEXTS["sft"]}), Words(), store)
+
+
+def test_a_run_without_completions_has_nothing_to_compare(tmp_path, store):
+    run = write_run(tmp_path / "run", TEXTS)
+    for file in run.glob("cells/*/completions.parquet"):
+        file.unlink()
+    with pytest.raises(BenchError, match="nothing to compare: the run has no completions"):
+        judge_run(run, Words(), store)
 
 
 def test_settings_are_read_as_yaml_and_mistakes_named(tmp_path):

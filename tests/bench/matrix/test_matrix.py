@@ -585,3 +585,22 @@ def test_quickstart_compares_the_methods_with_and_without_kl() -> None:
         "reward_gradient without KL": 0,
     }
     assert len(matrix.cells()) == 9 * 3
+
+
+def test_too_many_cells_are_refused_at_once_with_what_multiplies(read: Read) -> None:
+    many = list(range(1, 301))
+    with pytest.raises(BenchError, match=r"methods\.climb: 90,000 points of a grid, steps \(300\) × kl_weight \(300\)"):
+        read(f"tasks: garden\nmethods: {{climb: {{steps: {many}, kl_weight: {[n / 100 for n in many]}}}}}\n")
+    with pytest.raises(BenchError, match=r"300,000 cells, 1 tasks × 1 models × 300 arms × 1000 seeds; the most is"):
+        read(f"tasks: garden\nmethods: {{climb: {{steps: {many}}}}}\nseeds: 1000\n")
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "~nosuchuser/x", "a\\0b"])
+def test_what_can_be_the_name_of_no_file_is_refused_where_it_stands(read: Read, name: str) -> None:
+    for text, place in (
+        (f'models: {{t: {{model: "{name}"}}}}', "models.t"),
+        (f'plugins: ["{name}"]', "plugins.0"),
+        (f'claims: "{name}"', "claims"),
+    ):
+        with pytest.raises(BenchError, match=rf"line 3: {place}: .*(can be the name of no file|there is no user)"):
+            read(f"tasks: garden\nmethods: rest\n{text}\n")
