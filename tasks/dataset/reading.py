@@ -19,6 +19,11 @@ from bench.contracts.errors import BenchError, nearest
 PLAIN = (".json", ".jsonl", ".csv", ".tsv")
 ENDINGS = (*PLAIN, *(f"{ending}.gz" for ending in PLAIN), ".parquet")
 
+LARGEST_RATIO = 100
+"""Of a compressed file's content to the file. Texts come to 3 to 10; a few megabytes can be made to hold gigabytes."""
+SMALL = 64 * 2**20
+"""Bytes of content that any compressed file may hold."""
+
 
 class BadRow(Exception):
     """A row to set aside; the message is the reason, the same words for the same reason."""
@@ -99,8 +104,10 @@ def digest_of_rows(rows: Iterable[NumberedRow]) -> str:
 
 
 def _must_exist(path: Path) -> None:
-    if path.exists():
+    if path.is_file() or path.is_dir():
         return
+    if path.exists():  # a device or a pipe may never end
+        raise BenchError(f"{path}: is neither a file nor a folder")
     missing = path.absolute()
     while not missing.parent.exists():
         missing = missing.parent
@@ -127,12 +134,24 @@ def _content(path: Path, ending: str) -> bytes:
     try:
         if ending.endswith(".gz"):
             with gzip.open(path) as file:
-                return file.read()
+                content = file.read(_most_content(path) + 1)
+            _must_fit(path, len(content))
+            return content
         return path.read_bytes()
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise BenchError(f"{path}: is not what its ending says, or is damaged: {error}") from error
     except OSError as error:
         raise BenchError(f"{path}: {error.strerror}") from error
+
+
+def _most_content(path: Path) -> int:
+    return max(SMALL, LARGEST_RATIO * path.stat().st_size)
+
+
+def _must_fit(path: Path, size: int) -> None:
+    if size > (most := _most_content(path)):
+        mega = f"{path.stat().st_size / 1e6:,.1f} MB hold more than {most / 1e6:,.0f} MB"
+        raise BenchError(f"{path}: {mega}: no texts are compressed so far; if they are yours, give the file unpacked")
 
 
 def _json(path: Path, content: bytes) -> Iterator[NumberedRow]:
@@ -219,15 +238,21 @@ def _parquet(path: Path) -> Iterator[NumberedRow]:
     import pyarrow
     from pyarrow.parquet import ParquetFile
 
+    batches, size = [], 0
     try:
-        table = ParquetFile(path).read()
+        with ParquetFile(path) as file:
+            groups = file.metadata
+            _must_fit(path, sum(groups.row_group(i).total_byte_size for i in range(groups.num_row_groups)))
+            for batch in file.iter_batches(batch_size=1024):  # what is written once may stand in every row
+                _must_fit(path, size := size + batch.nbytes)
+                batches.append(batch)
     except (pyarrow.ArrowException, OSError) as error:
         raise BenchError(f"{path}: is not what its ending says, or is damaged: {error}") from error
-    for i in range(table.num_rows):
+    for number, row in enumerate((batch.slice(i, 1) for batch in batches for i in range(batch.num_rows)), start=1):
         try:
-            yield i + 1, table.slice(i, 1).to_pylist()[0]
+            yield number, row.to_pylist()[0]
         except UnicodeDecodeError:
-            yield i + 1, BadRow("not UTF-8")
+            yield number, BadRow("not UTF-8")
 
 
 def _folder(path: Path, split: str | None) -> Iterator[NumberedRow]:

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from bench.contracts.errors import BenchError
 from bench.contracts.task import Task
 from tasks.dataset import DataSet
+from tasks.dataset.reading import LARGEST_RATIO, SMALL
 
 ROOT = Path(__file__).parents[2]
 PAIRS = [{"prompt": f"Question {i}?", "chosen": f" yes {i}", "rejected": f" no {i}"} for i in range(10)]
@@ -577,6 +578,25 @@ def test_a_file_that_is_not_what_its_ending_says_is_named(
     with pytest.raises(BenchError, match=message) as caught:
         DataSet(path=file).report()
     assert str(file) in str(caught.value)
+
+
+def test_a_small_file_that_becomes_a_large_one_is_refused_before_it_does(tmp_path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    zeros, repeated = tmp_path / "a.jsonl.gz", tmp_path / "b.parquet"
+    zeros.write_bytes(gzip.compress(bytes(SMALL + 1), 1, mtime=0))
+    parquet.write_table(pyarrow.table({"text": ["x" * 2**17] * 600}), repeated)
+    for file in (zeros, repeated):
+        assert file.stat().st_size < SMALL // LARGEST_RATIO
+        with pytest.raises(BenchError, match=r"MB hold more than 67 MB: .* give the file unpacked") as caught:
+            DataSet(path=file).report()
+        assert str(file) in str(caught.value)
+
+
+def test_what_never_ends_is_refused_and_not_waited_for() -> None:
+    with pytest.raises(BenchError, match="/dev/zero: is neither a file nor a folder"):
+        DataSet(path=Path("/dev/zero")).report()
 
 
 def test_a_split_of_a_file_and_a_folder_of_something_else_are_refused(tmp_path: Path) -> None:
