@@ -22,6 +22,9 @@ FRAMES = (CURVE, TRAINING, COMPLETIONS, PROBES)
 COMPARISONS = "comparisons.parquet"
 """What a judge said (`bench judge`)."""
 
+SEARCH = "search.db"
+"""In the folder of a search (`bench tune`), which takes the records of the matrix that it writes as well."""
+
 LOGS = "logs"
 """The folder of everything that stages and their libraries print."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.contracts.errors import BenchError
 from bench.matrix.cells import Matrix
 from bench.records.claims import check_claims, freeze, load_claims
-from bench.records.files import CELLS, FRAMES, LOGS, RECORD, RECORDS, RUN_FILE, remove_cell
+from bench.records.files import CELLS, FRAMES, LOGS, RECORD, RECORDS, RUN_FILE, SEARCH, remove_cell
 from bench.records.reading import planned
 from bench.records.record import Record, write_record
 from bench.records.sealing import Damaged, write_sealed
@@ -62,7 +62,7 @@ class RunFolder:
             cells = planned(self.directory)
         except Damaged:
             cells = [] if records else None
-        if inside and cells is None and not records:
+        if inside and cells is None and not records and SEARCH not in inside:
             shown = ", ".join(inside[:3]) + ", …" * (len(inside) > 3)
             raise BenchError(f"{self.directory} is not a run and not empty (it holds {shown}): name another folder")
         return cells or []

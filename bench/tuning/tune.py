@@ -15,6 +15,7 @@ from typing import Any
 from bench.contracts.errors import BenchError
 from bench.contracts.search_space import Choice, Range
 from bench.matrix.cells import Arm, Matrix
+from bench.records.files import SEARCH
 from bench.records.record import SKIPPED
 from bench.running.progress import Reporter
 from bench.running.run import RESULTS, device_of_runs, read_matrix, run
@@ -22,7 +23,6 @@ from bench.tuning.objective import Objective, Trial
 from bench.tuning.search import Proposal, Search, open_storage, with_settings
 
 FIRST_TUNING_SEED = 1000
-STUDIES = "search.db"
 MOST = 10_000
 
 
@@ -107,7 +107,7 @@ def tune(
         raise BenchError(f"nothing to tune: no arm of {matrix.name} ({', '.join(spaces)}) has a free search space")
     tuning = replace(matrix, seeds=tuning_seeds(matrix, seeds))
     directory = (Path(out) if out is not None else tuned_directory(matrix)).absolute()
-    storage = open_storage(directory / STUDIES)
+    storage = open_storage(directory / SEARCH)
     device = device_of_runs()
     searches = [
         Search(arm, tuning, objective, storage, sampler_seed, device) for arm in matrix.arms if spaces[arm.label]
