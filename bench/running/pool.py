@@ -27,7 +27,7 @@ class Pool:
 
     def __init__(self, offline: bool, log: Path, temporary: Path) -> None:
         environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            "PYTHONPATH": os.pathsep.join(_import_path()),
             "PYTHONUNBUFFERED": "1",
             "TMPDIR": str(temporary),
             "TOKENIZERS_PARALLELISM": "false",
@@ -48,7 +48,8 @@ class Pool:
         self.log = log
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "bench.running.worker"],
+                # -P: without it Python would import from the working folder before all else
+                [sys.executable, "-P", "-m", "bench.running.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -92,3 +93,11 @@ class Pool:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def _import_path() -> list[str]:
+    """Where the worker imports from: the places that this process imports from, in their order.
+
+    The folder that this package lies in comes last, for a process that has since left the folder it found it in.
+    """
+    return [*(path or os.getcwd() for path in sys.path), str(Path(__file__).resolve().parents[2])]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import inspect
 import json
 import os
 import resource
@@ -24,12 +25,15 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.contracts.errors import BenchError, Diverged, Skipped
 from bench.stages.artifact import INFO
-from bench.store.source import source_digest
+from bench.store.source import imported_from_elsewhere, source_digest
 from bench.store.store import Store
+
+if TYPE_CHECKING:
+    from bench.stages.job import Job
 
 _REPORT_EVERY = 0.2  # seconds between two progress events of a job
 _MAXRSS_PER_MB = 2**20 if sys.platform == "darwin" else 2**10
@@ -162,16 +166,29 @@ def _run_stage(job: dict[str, Any], store: Store, directory: Path, emit: Emit) -
         )
         info: dict[str, Any] = {}
         try:
+            _require_the_code_of_the_key(stage_job)
             info = RUN[job["kind"]](stage_job)
         except Diverged as divergence:
             traceback.print_exc()
             info = {"diverged": str(divergence), "step": divergence.step}
     # this process read the source after the key was made from it; under that key nothing else may be kept
+    _require_the_code_of_the_key(stage_job)
     if source_digest(map(Path, job["spec"]["sources"])) != job["spec"]["source_digest"]:
         raise BenchError("the source was changed while this ran: run again")
     info["seconds"] = time.perf_counter() - started
     info["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MAXRSS_PER_MB
     (directory / INFO).write_text(json.dumps(info, indent=1), encoding="utf-8")
+
+
+def _require_the_code_of_the_key(job: Job) -> None:
+    """Are the modules of this process the files that the stage's key was made from?"""
+    stage, *plugin_files = (Path(file) for file in job.spec["sources"])
+    if stray := imported_from_elsewhere(stage.resolve().parents[2]):
+        raise BenchError(f"{stray} was imported, and the run is of the code in {stage.resolve().parents[2]}")
+    plugins = [type(job.task), *([type(job.method)] if "method" in job.spec else []), *job.measures]
+    for plugin, named in zip(plugins, plugin_files, strict=True):
+        if (file := Path(inspect.getfile(plugin))).resolve() != named.resolve():
+            raise BenchError(f"{plugin.name!r} was imported from {file}, and the run is of the code in {named}")
 
 
 def _throttled(emit: Emit) -> Callable[[int, int], None]:

@@ -12,6 +12,7 @@ import ast
 import csv
 import functools
 import hashlib
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -31,6 +32,18 @@ def source_digest(files: Iterable[Path]) -> str:
             digests[file] = source.digest
             to_read.extend(source.imports)
     return hashlib.sha256("".join(sorted(digests.values())).encode()).hexdigest()
+
+
+def imported_from_elsewhere(root: Path) -> Path | None:
+    """The file of a module of this project that this process has not imported from `root`; None if there is none.
+
+    root: the folder that holds the packages whose source made the key.
+    """
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if name.partition(".")[0] in _PROJECT and file and not Path(file).resolve().is_relative_to(root.resolve()):
+            return Path(file)
+    return None
 
 
 class _Source(NamedTuple):

@@ -400,3 +400,14 @@ def test_source_that_changes_during_a_run_never_enters_the_store_under_the_old_k
     (record,) = records(tmp_path / "out").values()
     assert "source was changed" in record["reason"]
     assert not (tmp_path / "store" / "policy").exists()
+
+
+def test_nothing_in_the_working_folder_is_imported(first, store, tmp_path, monkeypatch):
+    for name in ("random.py", "bench/__init__.py", "methods/__init__.py", "tasks/__init__.py"):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("raise SystemExit('of the working folder')")
+    monkeypatch.chdir(tmp_path)
+    again = bench.run(matrix("sft", arms={"dpo": {"beta": 0.3}}), out=tmp_path / "out", store=store)
+    assert again.counts == {"ok": 2}
+    assert again.built > 0

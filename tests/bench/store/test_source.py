@@ -1,4 +1,6 @@
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -198,3 +200,11 @@ def test_a_package_that_is_installed_from_its_checkout_is_followed_there(tmp_pat
     files = {"pack/__init__.py": "", "pack/method.py": "from pack.helper import f", "pack/helper.py": ""}
     install(tmp_path / "checkout" / "src", "pack", files)
     assert affected(tmp_path / "checkout" / "src", "pack/method.py", "pack/helper.py") == {"pack/helper.py": True}
+
+
+def test_a_module_of_the_project_that_comes_from_another_folder_is_found(tmp_path, monkeypatch):
+    assert source.imported_from_elsewhere(ROOT) is None
+    stray = ModuleType("methods.stray")
+    stray.__file__ = str(tmp_path / "stray.py")
+    monkeypatch.setitem(sys.modules, "methods.stray", stray)
+    assert source.imported_from_elsewhere(ROOT) == tmp_path / "stray.py"
