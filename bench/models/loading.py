@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -16,27 +17,39 @@ from transformers import (
     GenerationConfig,
 )
 
+from bench.contracts.errors import BenchError
 from bench.models.gelu import quicken
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+_BUFFERS = (".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq")
+"""Endings of what older releases saved and newer ones compute: masks and frequencies, no weights."""
 
 
 def load_model(source: str | Path, tokenizer: PreTrainedTokenizerBase | None = None) -> PreTrainedModel:
     """A causal language model in full precision, dropout off, with no generation defaults of its own.
 
     tokenizer: whose pad and EOS ids the model takes over (a saved model of ours has them already).
+
+    Raises:
+        BenchError: `source` holds no such model, or not all of its weights, or others besides.
     """
-    model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, trust_remote_code=False)
-    return _prepare(model, tokenizer)
+    return _prepare(_whole(AutoModelForCausalLM, source), tokenizer)
 
 
 def load_classifier(source: str | Path, tokenizer: PreTrainedTokenizerBase | None = None) -> PreTrainedModel:
-    """A sequence classifier with one output; the head is new where `source` holds a language model."""
-    model = AutoModelForSequenceClassification.from_pretrained(
-        source, num_labels=1, dtype=torch.float32, trust_remote_code=False
-    )
-    return _prepare(model, tokenizer)
+    """A sequence classifier with one output; the head is new where `source` holds a language model.
+
+    Raises:
+        BenchError: as `load_model` does.
+    """
+    return _prepare(_whole(AutoModelForSequenceClassification, source, num_labels=1), tokenizer)
+
+
+def load_judge(source: str | Path) -> PreTrainedModel:
+    """A sequence classifier as somebody trained it, its head included. Raises as `load_model` does."""
+    return _whole(AutoModelForSequenceClassification, source, new_head=False)
 
 
 def new_classifier(source: str | Path, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
@@ -58,6 +71,40 @@ def takes(model: torch.nn.Module, argument: str) -> bool:
 @cache
 def _arguments(forward: Callable[..., Any]) -> frozenset[str]:
     return frozenset(inspect.signature(forward).parameters)
+
+
+def _whole(kind: Any, source: str | Path, new_head: bool = True, **settings: Any) -> PreTrainedModel:
+    """A model of `kind`, all of whose weights were read; a classifier's head may be new if `source` has another head.
+
+    Transformers fills what is missing with random numbers, and leaves out what it has no place for.
+    """
+    try:
+        model, found = kind.from_pretrained(
+            source,
+            dtype=torch.float32,
+            trust_remote_code=False,
+            use_safetensors=True,  # a pickle runs code when it is read
+            ignore_mismatched_sizes=True,  # to be told of them
+            output_loading_info=True,
+            **settings,
+        )
+    except (OSError, ValueError, SafetensorError) as error:
+        raise BenchError(f"no model can be read from {source}: {' '.join(str(error).split())[:500]}") from None
+    missing, unexpected = set(found["missing_keys"]), set(found["unexpected_keys"])
+    unexpected = {name for name in unexpected if not name.endswith(_BUFFERS)}
+    trained_as = getattr(AutoConfig.from_pretrained(source, trust_remote_code=False), "architectures", None) or [""]
+    if kind is AutoModelForSequenceClassification and new_head and "Classification" not in trained_as[0]:
+        body = f"{model.base_model_prefix}."
+        missing = {name for name in missing if name.startswith(body)}
+        unexpected = {name for name in unexpected if name.startswith(body)}
+    for names, fault in (
+        (missing, "are missing"),
+        ({each[0] for each in found["mismatched_keys"]}, "have another shape than config.json says"),
+        (unexpected, f"have no place in {type(model).__name__}"),
+    ):
+        if names:
+            raise BenchError(f"the model in {source} is not whole: {len(names)} weights {fault}, such as {min(names)}")
+    return model
 
 
 def _prepare(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None) -> PreTrainedModel:

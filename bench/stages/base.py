@@ -16,7 +16,7 @@ from bench.models.tiny import tiny_model
 from bench.models.tokenizers import bpe_tokenizer, load_tokenizer, word_tokenizer
 from bench.models.training.callbacks import FiniteCallback, ProgressCallback, training_arguments
 from bench.stages.artifact import POINTER
-from bench.stages.job import Job
+from bench.stages.job import Job, require_unchanged
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -24,7 +24,8 @@ def run(job: Job) -> dict[str, Any]:
     source = job.spec["model"]
     if isinstance(source, str):
         load_tokenizer(source).save_pretrained(job.directory)
-        (job.directory / POINTER).write_text(json.dumps({"source": source}))
+        (job.directory / POINTER).write_text(json.dumps({"source": source, "digest": job.spec["model_digest"]}))
+        require_unchanged(source, job.spec["model_digest"])
         return {}
     return pretrain(job, TinyModel(**source))
 

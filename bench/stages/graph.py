@@ -15,6 +15,7 @@ from typing import Any
 from bench.contracts.plugin import Plugin, Settings
 from bench.contracts.stage_settings import Stages
 from bench.matrix.cells import Cell, Matrix
+from bench.store.folder_digest import folder_digest
 from bench.store.source import source_digest
 
 LIBRARIES = ("torch", "transformers", "trl", "tokenizers", "datasets", "accelerate")
@@ -153,16 +154,6 @@ def _file(plugin: type[Plugin]) -> Path:
     return Path(inspect.getfile(plugin))
 
 
-@cache
-def _directory_digest(directory: Path) -> str:
-    parts = [
-        f"{file.relative_to(directory)} {file.stat().st_size} {file.stat().st_mtime_ns}"
-        for file in sorted(directory.rglob("*"))
-        if file.is_file()
-    ]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
 def _model_digest(model: Any) -> str:
     """Tells one state of a local model directory from another; empty for a model made here or on the hub."""
-    return _directory_digest(Path(model)) if isinstance(model, str) and Path(model).is_dir() else ""
+    return folder_digest(Path(model)) if isinstance(model, str) and Path(model).is_dir() else ""

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from bench.catalogue import plugins
+from bench.contracts.errors import BenchError
 from bench.contracts.task import Task
 from bench.models.ensemble import Ensemble, load_reward_model
 from bench.models.learned_reward import RewardModel
 from bench.models.loading import load_model
 from bench.models.tokenizers import load_tokenizer
 from bench.stages.artifact import POINTER
+from bench.store.folder_digest import folder_digest
 from bench.workbench.method import Method
 
 if TYPE_CHECKING:
@@ -84,13 +86,19 @@ class Job:
 
     @property
     def base_source(self) -> str | Path:
-        """Where the base model is: a folder, or a hub name."""
+        """Where the base model is: a folder, or a hub name. BenchError if the folder is not what the key names."""
         pointer = self.parents["base"] / POINTER
-        return str(json.loads(pointer.read_text())["source"]) if pointer.exists() else self.parents["base"]
+        if not pointer.exists():
+            return self.parents["base"]
+        base = json.loads(pointer.read_text())
+        require_unchanged(base["source"], base["digest"])
+        return str(base["source"])
 
     def load_base(self) -> PreTrainedModel:
         """A fresh copy of the base model."""
-        return load_model(self.base_source, self.tokenizer)
+        model = load_model(self.base_source, self.tokenizer)
+        _ = self.base_source  # it may have been changed while it was read
+        return model
 
     def load_sft(self) -> PreTrainedModel:
         """A fresh copy of π0."""
@@ -114,12 +122,17 @@ class Job:
 
     def _rows(self, role: str, split: str) -> Dataset:
         from datasets import Dataset
+        from pyarrow.parquet import ParquetFile
 
-        return Dataset.from_parquet(
-            str(self.parents[role] / f"{split}.parquet"),
-            cache_dir=str(self.scratch / "datasets"),
-            keep_in_memory=True,
-        )
+        # opened here: a library that is given the path takes `[`, `?` and `*` in it for a pattern
+        with (self.parents[role] / f"{split}.parquet").open("rb") as file:
+            return Dataset(ParquetFile(file).read())
+
+
+def require_unchanged(model: str, digest: str) -> None:
+    """Raise a BenchError if the folder of `model` is no longer what `digest` was made from; "" tells a hub name."""
+    if digest and folder_digest(Path(model)) != digest:
+        raise BenchError(f"the model in {model} was changed while this ran: run again")
 
 
 def seed_everything(seed: int) -> None:

@@ -52,15 +52,14 @@ class RewardModelJudge(ScoringJudge):
 def _classify(path: Path, prompts: list[Prompt], completions: list[Completion]) -> list[float]:
     """The classifier's score of each text; NaN where one is longer than the classifier reads."""
     import torch
-    from transformers import AutoModelForSequenceClassification
 
-    from bench.models.loading import context_length
+    from bench.models.loading import context_length, load_judge
     from bench.models.padding import pad_right
     from bench.models.tokenizers import load_tokenizer
 
     try:
         tokenizer = load_tokenizer(path)
-        model = AutoModelForSequenceClassification.from_pretrained(path, dtype=torch.float32, trust_remote_code=False)
+        model = load_judge(path)
     except (OSError, ValueError) as error:
         raise BenchError(f"judge 'reward_model': no sequence classifier in {path}: {error}") from None
     if model.config.num_labels > 2:

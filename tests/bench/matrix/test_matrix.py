@@ -267,6 +267,7 @@ def test_a_folder_of_plug_ins_stays_a_folder_and_only_what_is_used_has_to_work(r
 def test_models_are_tiny_or_a_folder_or_on_the_hub(read: Read, tmp_path: Path) -> None:
     (tmp_path / "my").mkdir()
     (tmp_path / "my" / "config.json").write_text("{}")
+    (tmp_path / "my" / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")  # no weights, and no layers
     matrix = read("tasks: garden\nmethods: rest\nmodels: [tiny, my, openai-community/gpt2]\n")
     assert [m.source for m in matrix.models] == [TinyModel(), tmp_path / "my", "openai-community/gpt2"]
     labelled = read(f"tasks: garden\nmethods: rest\nmodels: {{mine: {{model: {tmp_path / 'my'}}}}}\n")
