@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,8 +73,9 @@ def encode_questions(
     places: dict[tuple[int, ...], int] = {}
     rows = []
     for question, probe in enumerate(fits):
-        for i, choice in enumerate(probe.choices):
-            context, tokens = _split(query_ids[probe.query], full_ids[probe.query + choice])
+        whole = [full_ids[probe.query + choice] for choice in probe.choices]
+        context, answers = _split(query_ids[probe.query], whole)
+        for i, tokens in enumerate(answers):
             posterior = probe.posterior[i] if probe.posterior else float("nan")
             rows.append((question, i, places.setdefault(context, len(places)), tokens, posterior, i == probe.answer))
     names = ["question", "choice", "context", "tokens", "posterior", "correct"]
@@ -137,9 +139,17 @@ def _encode_each(tokenizer: PreTrainedTokenizerBase, texts: set[str]) -> dict[st
     return {t: tuple(ids[:-1] if ids[-1] == eos else ids) for t, ids in zip(ordered, encoded, strict=True)}
 
 
-def _split(query_ids: tuple[int, ...], full_ids: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The choice starts where the tokens of the query alone and of both diverge, as in `bench.models.encoding`."""
-    start = next((i for i, (a, b) in enumerate(zip(query_ids, full_ids, strict=False)) if a != b), len(query_ids))
-    if start >= len(full_ids):
+def _split(
+    query_ids: tuple[int, ...], whole: Sequence[tuple[int, ...]]
+) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
+    """The context that all choices of a question share, and what each adds to it.
+
+    It ends where the tokens of the query alone and of the query with any choice diverge: a tokenizer may join the
+    query's last letters with one choice and not with another, and what stands behind different contexts cannot be
+    compared.
+    """
+    shared = itertools.takewhile(lambda ids: len(set(ids)) == 1, zip(query_ids, *whole, strict=False))
+    context = query_ids[: len(list(shared))]
+    if any(len(ids) == len(context) for ids in whole):
         raise ValueError("a choice adds no token to its query")
-    return full_ids[:start], full_ids[start:]
+    return context, [ids[len(context) :] for ids in whole]

@@ -81,7 +81,7 @@ def win_rates(panel: Panel) -> Figure | str:
     grid.spines[:].set_visible(False)
     grid.tick_params(length=0)
     rated = found.ratings
-    error = np.clip([rated["rating"] - rated["low"], rated["high"] - rated["rating"]], 0, None)
+    error = np.clip([rated["rating"] - rated["low"], rated["high"] - rated["rating"]], 0, 1e6)  # to ∞: out of sight
     side.errorbar(rated["rating"], range(size), xerr=error, color="black", marker="D", ms=4, capsize=2.5, lw=1.1, ls="")
     side.axvline(0, color=GREY, lw=0.8, ls="--")
     # an interval from two or three seeds can be so wide that no rating would be told from another

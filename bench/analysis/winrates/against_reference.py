@@ -9,19 +9,23 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.interval import Interval
-from bench.analysis.statistics import mean_interval, two_level_bootstrap
+from bench.analysis.statistics import mean_interval, share_interval
 from bench.records.loading import RunFrames
 
 
 def win_rate_interval(run: RunFrames, cells: pd.DataFrame) -> Interval:
     """Win rate against π0 over the given cells of one arm, by bootstrap of seeds and prompts.
 
-    Where their completions are not at hand, Student's t over the seeds' win rates.
+    Where their completions are not at hand, Student's t over the seeds' win rates, within [0, 1].
     """
     by_cell = win_rates_of_prompts(run)
     ok = cells[cells["status"] == "ok"]
     by_seed = {s: by_cell[cell] for s, cell in zip(ok["seed"], ok["cell"], strict=True) if cell in by_cell}
-    return two_level_bootstrap(by_seed) if by_seed else mean_interval(ok["win_rate"])
+    if by_seed:
+        return share_interval(by_seed)
+    found = mean_interval(ok["win_rate"])
+    low, high = np.clip([found.low, found.high], 0, 1)
+    return Interval(found.mean, float(low), float(high), found.n)
 
 
 @functools.lru_cache(maxsize=1)

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special, stats
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from bench.analysis.interval import Interval
-from bench.analysis.statistics import two_level_bootstrap
+from bench.analysis.statistics import share_interval
 
 Array = NDArray[np.float64]
 
@@ -132,6 +132,10 @@ def ratings(
 ) -> pd.DataFrame:
     """Bradley–Terry ratings from the rows of one task and model: columns `arm`, `rating`, `low`, `high`, best first.
 
+    Of an arm that never lost a point to the anchor, nor to any through whom it could be compared with it, the data says
+    only that it is better, and the rating is the prior's: `high` is ∞, `low` NaN. Likewise `low` is −∞ of one that
+    never won one.
+
     The interval is a bootstrap of seeds and, within them, prompts, widened for few seeds as in `two_level_bootstrap`;
     NaN for one seed, and for the anchor, which is 0 by definition. `seed` is of the bootstrap's own generator.
     """
@@ -158,8 +162,23 @@ def ratings(
         widen = np.sqrt(n / (n - 1)) * stats.t.ppf(1 - tail, n - 1) / stats.norm.ppf(1 - tail)
         low, high = point + widen * (low - point), point + widen * (high - point)
         low[place] = high[place] = np.nan
+    unbeaten, winless = _one_sided(sum((tables.sum(0) for tables in by_seed), np.zeros((len(arms),) * 2)), place)
+    low = np.select([winless, unbeaten], [-np.inf, np.nan], low)  # all resamples are alike: they bound nothing
+    high = np.select([unbeaten, winless], [np.inf, np.nan], high)
     frame = pd.DataFrame({"arm": arms, "rating": point, "low": low, "high": high})
     return frame.sort_values("rating", ascending=False, ignore_index=True, kind="stable")
+
+
+def _one_sided(wins: Array, anchor: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which players no likelihood bounds above, and which below: (players,) each.
+
+    A player's rating is bounded above only if a chain of points leads from the anchor to it, and below only if one
+    leads back (Ford 1957). Whom no comparison connects with the anchor has no rating, and is neither.
+    """
+    _, component = connected_components(wins + wins.T, directed=False)
+    above, below = (np.isin(np.arange(len(wins)), breadth_first_order(w > 0, anchor)[0]) for w in (wins, wins.T))
+    known = component == component[anchor]
+    return known & ~above, known & ~below
 
 
 def intransitive(rates: pd.DataFrame) -> list[Triple]:
@@ -171,7 +190,7 @@ def intransitive(rates: pd.DataFrame) -> list[Triple]:
         for circle in ((a, b, c), (a, c, b)):
             steps = list(zip(circle, (*circle[1:], circle[0]), strict=True))
             x, y, z = (rate.get(step, np.nan) for step in steps)
-            if min(x, y, z) > 0.5:  # also False where one is NaN
+            if all(rate > 0.5 for rate in (x, y, z)):  # False where one is NaN
                 found.append(Triple(circle, (x, y, z), all(low[step] > 0.5 for step in steps)))
     return found
 
@@ -180,7 +199,7 @@ def _interval(pairs: pd.DataFrame) -> Interval:
     """Win rate of one pair of arms: mean over seeds of the mean over prompts."""
     judged = pairs.dropna(subset=["verdict"])
     by_prompt = judged.groupby(["seed", "prompt_id"])["verdict"].mean()
-    return two_level_bootstrap({seed: each.to_numpy() for seed, each in by_prompt.groupby(level=0)})
+    return share_interval({seed: each.to_numpy() for seed, each in by_prompt.groupby(level=0)})
 
 
 def _mirrored(x: Interval) -> Interval:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from rich.console import Console
 
@@ -70,7 +71,8 @@ def table_of(tournament: Tournament) -> pd.DataFrame:
     length = tournament.rates.groupby("first")["first_length"].mean()
     rows = []
     for arm, rating, low, high in tournament.ratings[["arm", "rating", "low", "high"]].to_numpy().tolist():
-        bounds = f"\n[{low:.2f}, {high:.2f}]" if math.isfinite(low) else ""
+        bounds = f"\n[{low:.2f}, {high:.2f}]" if math.isfinite(low) and math.isfinite(high) else ""
+        bounds = "\nunbeaten" if high == math.inf else "\nwinless" if low == -math.inf else bounds
         row = {"row against column": arm, "rating (logits)": f"{rating:.2f}{bounds}", "tokens": f"{length[arm]:.1f}"}
         for other in order:
             row[other] = _cell(rates.loc[(arm, other)]) if (arm, other) in rates.index else "·"
@@ -92,6 +94,8 @@ def notes_on(tournament: Tournament) -> Iterator[str]:
     yield f"Win rate: (wins + ½ ties) / N, {several}; beneath it win / tie / loss in %."
     yield "≈: the win rate on pairs of about the same length (at most 2 tokens or 10 % apart)."
     yield f"Rating: Bradley–Terry, {tournament.anchor} = 0; who is ahead by 1 wins 73 %. [95 % interval]"
+    if np.isinf(tournament.ratings[["low", "high"]].to_numpy()).any():
+        yield "Unbeaten, winless: the data says only that these are ahead, or behind; how far is the prior's word."
     yield f"{len(rates) // 2} pairs of arms: the intervals are not widened for their number."
     unparsable, total = int(rows["verdict"].isna().sum()), len(rows)
     if unparsable:

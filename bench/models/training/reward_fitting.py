@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
+from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 from trl import RewardConfig, RewardTrainer
 from trl.trainer.reward_trainer import DataCollatorForPreference
 
@@ -32,7 +33,7 @@ def fit_reward_model(
     callbacks: Sequence[TrainerCallback],
     margin: float = 0.0,
     lm_weight: float = 0.0,
-    lm_head: Tensor | None = None,
+    lm_head: LanguageHead | None = None,
 ) -> int:
     """Fit Bradley–Terry to pairs, in place; returns the tokens trained on.
 
@@ -45,7 +46,7 @@ def fit_reward_model(
         arguments: of TRL's `RewardConfig`.
         margin: see `with_margins`.
         lm_weight: β_rm of Zheng et al. 2023, "Secrets of RLHF" part I (arXiv:2307.04964), eq. 2.
-        lm_head: (vocabulary, width), the language-model head over `module`'s last hidden states, needed with an
+        lm_head: the language-model head over `module`'s last hidden states, needed with an
             `lm_weight`; see `language_head`.
 
     Raises:
@@ -122,15 +123,45 @@ def with_margins(pairs: Dataset, margin: float) -> list[float]:
     return [margin * (grade - 1) for grade in pairs["grade"]]
 
 
-def language_head(module: PreTrainedModel, start: PreTrainedModel) -> Tensor:
-    """(vocabulary, width) the head that makes `module`, a classifier from the language model `start`, that model again.
+class LanguageHead(torch.nn.Module):
+    """What makes hidden states logits in a language model: the model itself, without its layers.
+
+    So whatever it does there is done as it does it: a bias (Phi), a cap (Gemma 2), a scale (Cohere).
+
+    Args:
+        language_model: loses its layers.
+        embedding: (vocabulary, width) takes the head's place where the two are one, as in GPT-2, and trains with its
+            owner.
+    """
+
+    def __init__(self, language_model: PreTrainedModel, embedding: Tensor) -> None:
+        super().__init__()
+        if language_model.config.tie_word_embeddings:
+            language_model.get_output_embeddings().weight = embedding
+        setattr(language_model, language_model.base_model_prefix, _GivenStates())
+        self.language_model = language_model.eval()
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        """Last hidden states (B, L, width), as the language model's layers would give them → logits (B, L, V)."""
+        ids = torch.zeros(hidden_states.shape[:2], dtype=torch.long, device=hidden_states.device)
+        self.language_model.base_model.hidden_states = hidden_states
+        return self.language_model(input_ids=ids, use_cache=False).logits
+
+
+class _GivenStates(torch.nn.Module):
+    """In the place of a model's layers: gives the hidden states that it was given."""
+
+    def forward(self, *args: Any, **kwargs: Any) -> BaseModelOutputWithPastAndCrossAttentions:
+        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=self.hidden_states)
+
+
+def language_head(module: PreTrainedModel, start: PreTrainedModel) -> LanguageHead:
+    """The head that makes `module`, a classifier from the language model `start`, that model again.
 
     Where the head is the input embedding (as in GPT-2), it is `module`'s own and trains with it; else it is `start`'s
-    and stays as it is.
+    and stays as it is. `start` is used up.
     """
-    if start.config.tie_word_embeddings:
-        return module.get_input_embeddings().weight
-    return start.get_output_embeddings().weight.detach().to(module.device)
+    return LanguageHead(start.requires_grad_(False).to(module.device), module.get_input_embeddings().weight)
 
 
 def encoded(pairs: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
@@ -163,7 +194,7 @@ class PromptLengthCollator(DataCollatorForPreference):
 class LanguageRewardTrainer(RewardTrainer):
     """TRL's, with the language-model loss of the chosen completions mixed in: see `fit_reward_model`."""
 
-    def __init__(self, *args: Any, lm_weight: float, lm_head: Tensor, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, lm_weight: float, lm_head: LanguageHead, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.lm_weight, self.lm_head = lm_weight, lm_head
 
@@ -180,7 +211,7 @@ class LanguageRewardTrainer(RewardTrainer):
         inputs["output_hidden_states"] = True
         loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
         first = slice(len(lengths))  # the batch is all chosen, then all rejected
-        logits = outputs.hidden_states[-1][first] @ self.lm_head.T
+        logits = self.lm_head(outputs.hidden_states[-1][first])
         language = completion_nll(logits, inputs["input_ids"][first], inputs["attention_mask"][first], lengths)
         self._metrics["train" if self.model.training else "eval"]["lm_loss"].append(language.item())
         loss = loss + self.lm_weight * language

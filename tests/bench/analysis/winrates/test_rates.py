@@ -115,7 +115,7 @@ def test_a_player_who_always_wins_has_a_finite_rating_and_the_more_games_the_hig
     few, many = (bradley_terry([[0, n], [0, 0]], anchor=1)[0] for n in (10, 1000))
     assert 0 < few < many < 20
     rated = ratings(rows_of([1] * 12, seeds=[0] * 4 + [1] * 4 + [2] * 4), "b").set_index("arm")
-    assert np.isfinite(rated.loc["a"].astype(float)).all()
+    assert rated.loc["a", "high"] == np.inf
     assert rated.loc["a", "rating"] > 1
 
 
@@ -137,7 +137,7 @@ def test_an_arm_that_survived_in_one_seed_alone_is_still_rated():
     rows = pd.concat([rows_of([1, 0] * 9, seeds=[0] * 6 + [1] * 6 + [2] * 6), rows_of([1] * 6, "c", "a")])
     rated = ratings(rows, "a").set_index("arm")
     assert rated.loc["c", "rating"] > 0
-    assert np.isfinite(rated.loc["c", ["low", "high"]].astype(float)).all()
+    assert rated.loc["c", "high"] == np.inf
 
 
 def test_one_seed_has_ratings_without_intervals():
@@ -170,3 +170,43 @@ def test_rock_paper_scissors_is_found_and_said_to_be_certain_where_it_is():
 
 def test_an_order_has_no_circle():
     assert intransitive(win_rates(planted([1.5, 0.7, 0.0, -0.9]))) == []
+
+
+def test_no_circle_is_made_of_a_pair_that_was_never_compared():
+    for missing in range(3):
+        steps = [("a", "b"), ("b", "c"), ("c", "a")]
+        values = [np.nan if i == missing else 0.75 for i in range(3)]
+        rows = [{"first": x, "second": y, "rate": v, "low": v} for (x, y), v in zip(steps, values, strict=True)]
+        rows += [{"first": y, "second": x, "rate": 1 - v, "low": v} for (x, y), v in zip(steps, values, strict=True)]
+        assert intransitive(pd.DataFrame(rows)) == []
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.01, 0.99, 1.0])
+def test_a_win_rate_stays_between_none_and_all_and_has_a_width_at_both(rate):
+    rng = np.random.default_rng(0)
+    rows = [
+        {"task": "t", "model": "m", "first": "x", "second": "sft", "seed": seed, "prompt_id": prompt,
+         "verdict": float(rng.random() < rate), "first_length": 5, "second_length": 5}
+        for seed in range(3) for prompt in range(64)
+    ]  # fmt: skip
+    found = win_rates(pd.DataFrame(rows)).iloc[0]
+    assert 0 <= found["low"] <= found["rate"] <= found["high"] <= 1
+    assert found["high"] - found["low"] > 0.01
+    if rate == 1:
+        assert found["low"] == pytest.approx(0.025 ** (1 / 192))  # Clopper and Pearson's in closed form
+
+
+def test_who_never_lost_is_rated_on_one_side_alone():
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame([
+        {"first": first, "second": second, "seed": seed, "prompt_id": prompt, "verdict": verdict}
+        for seed in range(3) for prompt in range(20)
+        for first, second, verdict in [
+            ("best", "sft", 1.0), ("best", "dpo", 1.0), ("worst", "sft", 0.0), ("worst", "dpo", 0.0),
+            ("dpo", "sft", float(rng.random() < 0.6)), ("alone", "other", 1.0),
+        ]
+    ])  # fmt: skip
+    found = ratings(rows, "sft").set_index("arm")
+    assert (found.loc["best", "high"], found.loc["worst", "low"]) == (np.inf, -np.inf)
+    assert np.isfinite(found.loc["dpo", ["low", "high"]].to_numpy(float)).all()
+    assert found.loc["alone", ["rating", "low", "high"]].isna().all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from bench.contracts.errors import BenchError
 from bench.contracts.stage_settings import TinyModel
@@ -109,15 +110,42 @@ def test_an_untied_head_is_the_language_models_and_stays(tokenizer: PreTrainedTo
     untied = type(language)(language.config)
     untied.save_pretrained(tmp_path / "untied")
     module = classifier(tmp_path / "untied", tokenizer)
+    before = untied.lm_head.weight.clone()
     head = language_head(module, untied)
-    before = head.clone()
     ids = torch.tensor([[0, 3, 4, 1]])
     hidden = module(input_ids=ids, attention_mask=torch.ones_like(ids), output_hidden_states=True).hidden_states[-1]
-    assert torch.allclose(hidden @ head.T, untied.eval()(input_ids=ids).logits, atol=1e-5)
+    whole = load_model(tmp_path / "untied", tokenizer)
+    assert torch.allclose(head(hidden), whole.eval()(input_ids=ids).logits, atol=1e-5)
     losses = Losses()
     fit_reward_model(module, tokenizer, PAIRS, arguments(tmp_path, max_steps=30), [losses], lm_weight=1, lm_head=head)
     assert losses.logs[28]["lm_loss"] < losses.logs[0]["lm_loss"] - 0.3
-    assert torch.equal(head, before)
+    assert torch.equal(untied.lm_head.weight, before)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("architecture", ["gemma2", "phi", "cohere", "granite"])
+def test_whatever_a_model_does_behind_its_layers_its_head_does(
+    tokenizer: PreTrainedTokenizerBase, tmp_path: Path, architecture: str, tied: bool
+) -> None:
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    config = AutoConfig.for_model(
+        architecture, **sizes, num_key_value_heads=1, head_dim=8, vocab_size=len(tokenizer), tie_word_embeddings=tied,
+        final_logit_softcapping=3.0, logit_scale=0.3, logits_scaling=4.0, pad_token_id=0, bos_token_id=1,
+        eos_token_id=1,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    language = AutoModelForCausalLM.from_config(config).eval()
+    with torch.no_grad():
+        for weight in language.parameters():
+            weight.add_(torch.randn_like(weight))
+    ids = torch.randint(2, len(tokenizer), (2, 5))
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    expected = language(**inputs).logits
+    hidden = language(**inputs, output_hidden_states=True).hidden_states[-1]
+    plain = hidden @ language.get_output_embeddings().weight.T
+    assert (plain - expected).abs().max() > 0.1  # what a product with the matrix alone would say
+    head = language_head(language.base_model, copy.deepcopy(language))
+    assert torch.allclose(head(hidden), expected, atol=1e-5)
 
 
 def test_with_both_losses_the_language_loss_falls_and_the_score_ranks(
