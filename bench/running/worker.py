@@ -175,6 +175,7 @@ def _run_stage(job: dict[str, Any], store: Store, directory: Path, emit: Emit) -
     _require_the_code_of_the_key(stage_job)
     if source_digest(map(Path, job["spec"]["sources"])) != job["spec"]["source_digest"]:
         raise BenchError("the source was changed while this ran: run again")
+    _require_the_data_of_the_key(stage_job)
     info["seconds"] = time.perf_counter() - started
     info["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MAXRSS_PER_MB
     (directory / INFO).write_text(json.dumps(info, indent=1), encoding="utf-8")
@@ -189,6 +190,12 @@ def _require_the_code_of_the_key(job: Job) -> None:
     for plugin, named in zip(plugins, plugin_files, strict=True):
         if (file := Path(inspect.getfile(plugin))).resolve() != named.resolve():
             raise BenchError(f"{plugin.name!r} was imported from {file}, and the run is of the code in {named}")
+
+
+def _require_the_data_of_the_key(job: Job) -> None:
+    """Are the files that the task reads as they were when the stage's key was made? (A hub's data set is not asked.)"""
+    if getattr(job.task, "hub", None) is None and job.task.content_digest() != job.spec["data_digest"]:
+        raise BenchError("the task's data was changed since the run began: run again")
 
 
 def _throttled(emit: Emit) -> Callable[[int, int], None]:

@@ -104,19 +104,19 @@ class _StageMaker:
             sources.append(_file(type(cell.arm.method)))
         if "measures" in own:
             sources += [_file(measure) for measure in self.matrix.measures]
-        digest = source_digest(sources)
+        digest, data = source_digest(sources), task.content_digest()
         spec = self.common | own | {"seed": derive_seed(kind, cell.seed)}
         identity = {
             "kind": kind,
             "spec": {name: value for name, value in spec.items() if name != "plugins"},
-            "data": task.content_digest(),
+            "data": data,
             "parents": {role: parent.key for role, parent in sorted(parents.items())},
             "source": digest,
             "libraries": library_versions(),
         }
         key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
         label = f"{kind} · {cell.task.label} {cell.model.label} {who} · seed {cell.seed}".replace("  ", " ")
-        spec |= {"sources": [*map(str, sources)], "source_digest": digest}
+        spec |= {"sources": [*map(str, sources)], "source_digest": digest, "data_digest": data}
         return Stage(kind, label, spec, dict(parents), key)
 
     def up_to_preferences(self, settings: Stages) -> dict[str, Stage]:

@@ -408,6 +408,14 @@ def test_nothing_in_the_working_folder_is_imported(first, store, tmp_path, monke
         file.parent.mkdir(exist_ok=True)
         file.write_text("raise SystemExit('of the working folder')")
     monkeypatch.chdir(tmp_path)
-    again = bench.run(matrix("sft", arms={"dpo": {"beta": 0.3}}), out=tmp_path / "out", store=store)
-    assert again.counts == {"ok": 2}
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "beside_mine.py").write_text("from bench import Method\n")
+    mine = tmp_path / "elsewhere" / "mine.py"
+    mine.write_text(
+        "from beside_mine import Method\nclass Mine(Method):\n    def train(self, workbench):\n"
+        "        return workbench.policy(workbench.sft_model())\n"
+    )
+    settings = matrix("sft", "mine", arms={"dpo": {"beta": 0.3}}, plugins=[str(WORLD), str(mine)])
+    again = bench.run(settings, out=tmp_path / "out", store=store)
+    assert again.counts == {"ok": 3}  # and a plug-in's own neighbours are imported
     assert again.built > 0
