@@ -21,13 +21,18 @@ if TYPE_CHECKING:
 
 def heldout_prompts(job: Job, scorer: Scorer, count: int) -> list[Prompt]:
     """The first `count` held-out prompts that leave the model room for a completion: the same for every cell."""
-    prompts, _ = within_context(
+    return _with_room(job, scorer)[0][:count]
+
+
+def _with_room(job: Job, scorer: Scorer) -> tuple[list[Prompt], int]:
+    """The held-out prompts that leave the model room for a completion, and how many do not."""
+    prompts, without = within_context(
         job.task.prompts("test"),
         job.tokenizer,
         context_length(scorer.reference),
         job.task.max_completion_tokens,
     )
-    return list(prompts["prompt"][:count])
+    return list(prompts["prompt"]), without
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -35,7 +40,8 @@ def run(job: Job) -> dict[str, Any]:
     settings = Evaluation(**job.spec["settings"])
     seed_everything(job.seed)
     scorer = Scorer(job)
-    prompts = heldout_prompts(job, scorer, settings.prompts)
+    with_room, without_room = _with_room(job, scorer)
+    prompts = with_room[: settings.prompts]
     policy = ModelPolicy(scorer.reference, job.tokenizer, job.task.max_completion_tokens)
     samples = policy.sample(
         [prompt for prompt in prompts for _ in range(settings.samples)], job.seed, settings.temperature
@@ -49,7 +55,10 @@ def run(job: Job) -> dict[str, Any]:
         "tokens_sampled": int(frame["length"].sum()),
         "judge": scorer.judge,
         "prompts": len(prompts),
-        "set_aside": {"questions longer than the model's context": set_aside},
+        "set_aside": {
+            "questions longer than the model's context": set_aside,
+            "held-out prompts without room for a completion": without_room,
+        },
     }
 
 

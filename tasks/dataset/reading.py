@@ -53,6 +53,7 @@ def read(path: Path, split: str | None) -> list[NumberedRow]:
     if ending == ".parquet":
         return _readable(path, _parquet(path))
     content = _content(path, ending)
+    _must_be_text(path, content)
     match ending.removesuffix(".gz"):
         case ".json":
             return _readable(path, _json(path, content))
@@ -144,6 +145,26 @@ def _content(path: Path, ending: str) -> bytes:
         raise BenchError(f"{path}: {error.strerror}") from error
 
 
+_FOREIGN = {
+    b"version https://git-lfs": "a Git LFS pointer, not the file itself: run `git lfs pull`",
+    b"<!doctype html": "a web page, not the file that it shows",
+    b"<html": "a web page, not the file that it shows",
+    b"PK\x03\x04": "a zip archive: unpack it",
+    b"\x1f\x8b": "packed by gzip: name it .gz, behind its own ending",
+    b"PAR1": "a Parquet file: name it .parquet",
+    b"\xff\xfe": "UTF-16: save it as UTF-8",
+    b"\xfe\xff": "UTF-16: save it as UTF-8",
+}
+"""What files of text are mistaken for, by how they begin (in lower case)."""
+
+
+def _must_be_text(path: Path, content: bytes) -> None:
+    start = content[:200].lstrip()
+    for beginning, what in _FOREIGN.items():
+        if start.startswith(beginning) or start.lower().startswith(beginning):
+            raise BenchError(f"{path}: is {what}")
+
+
 def _most_content(path: Path) -> int:
     return max(SMALL, LARGEST_RATIO * path.stat().st_size)
 
@@ -168,7 +189,14 @@ def _json(path: Path, content: bytes) -> Iterator[NumberedRow]:
     if not isinstance(rows, list):
         raise BenchError(f"{path}: expected a list of objects, found one {type(rows).__name__}")
     for number, row in enumerate(rows, start=1):
-        yield number, row if isinstance(row, dict) else BadRow("unparsable")
+        yield (
+            number,
+            row if isinstance(row, dict) else _no_object(row),
+        )
+
+
+def _no_object(row: Any) -> BadRow:
+    return BadRow(f"a {type(row).__name__}, not an object with named columns")
 
 
 def _jsonl(path: Path, content: bytes) -> Iterator[NumberedRow]:
@@ -184,7 +212,10 @@ def _jsonl(path: Path, content: bytes) -> Iterator[NumberedRow]:
         except (ValueError, RecursionError):
             yield number, BadRow("unparsable")
         else:
-            yield number, row if isinstance(row, dict) else BadRow("unparsable")
+            yield (
+                number,
+                row if isinstance(row, dict) else _no_object(row),
+            )
 
 
 def _table(path: Path, content: bytes, delimiter: str) -> Iterator[NumberedRow]:

@@ -12,14 +12,16 @@ from typing import Any
 from bench.contracts.errors import BenchError, nearest
 from bench.contracts.task import Completion, Prompt
 from bench.models.encoding import text_of
-from tasks.dataset.reading import BadRow, NumberedRow, is_utf8
+from tasks.dataset.fields import are_labels, is_empty, require_text_alone, text_or_messages, wanted
+from tasks.dataset.reading import BadRow, NumberedRow
 
 COLUMNS = ("prompt", "chosen", "rejected", "completion", "quality", "messages", "text")
 EXPECTED = (
     "prompt, chosen, rejected (or chosen and rejected as whole dialogues); prompt, completion; messages; "
     "conversations, chosen, rejected; instruction, input, output; text"
 )
-ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant", "system": "system"}
+BEFORE_THE_ANSWER = ("system", "instruction", "question", "query", "input", "user")
+"""Columns that make a prompt in data sets of other names, in the order in which they are read."""
 HUMAN, ASSISTANT = "\n\nHuman:", "\n\nAssistant:"
 
 
@@ -61,6 +63,8 @@ def parse(
     raw = list(raw)
     found = list(dict.fromkeys(column for _, row in raw if isinstance(row, dict) for column in row))
     names = find_columns(source, found, columns)
+    labelled = "label" in found and are_labels(row for _, row in raw if isinstance(row, dict))
+    mapped = {column for own in names.values() for column in own}
     rows: list[Row] = []
     bad: dict[str, list[int]] = {}
     for number, fields in raw:
@@ -69,6 +73,10 @@ def parse(
         try:
             if isinstance(fields, BadRow):
                 raise fields
+            require_text_alone({name: value for name, value in fields.items() if name not in mapped})
+            # TRL's unpaired format: an answer that is labelled unwanted is no demonstration
+            if labelled and wanted(fields.get("label")) is False:
+                raise BadRow("label is false")
             row = parse_row(fields, names, limits)
             if rows and isinstance(row.prompt, str) != isinstance(rows[0].prompt, str):
                 raise BadRow("text among conversations or the reverse")
@@ -77,8 +85,18 @@ def parse(
             bad.setdefault(str(reason), []).append(number)
     if not rows:
         counts = ", ".join(f"{reason}: {len(numbers)}" for reason, numbers in bad.items())
-        raise BenchError(f"{source}: no good row left of {len(raw)} ({counts})")
+        raise BenchError(f"{source}: no good row left of {len(raw)} ({counts}){_hint(found, names)}")
     return rows, bad
+
+
+def _hint(found: Sequence[str], names: Mapping[str, Sequence[str]]) -> str:
+    """The columns that were read and those that were not; and the line that maps a prompt, if there may be one."""
+    read = "; ".join(f"{name} from {', '.join(columns)}" for name, columns in names.items())
+    hint = f"; read: {read}; of the columns {', '.join(found)}"
+    before = [column for column in BEFORE_THE_ANSWER if column in found]
+    if before and not names.keys() & {"prompt", "messages", "text"}:
+        hint += f" — is the prompt in {' and '.join(before)}? then say `columns: {{prompt: [{', '.join(before)}]}}`"
+    return hint
 
 
 def find_columns(source: object, found: Sequence[str], given: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
@@ -123,9 +141,6 @@ def parse_row(fields: Mapping[str, Any], names: Mapping[str, Sequence[str]], lim
     """One raw row as a `Row`; raises `BadRow` with the reason where it is not a good one."""
     if "text" in names:
         return _parse_text(plain(str(_value(fields, names, "text"))), _quality(fields, names), limits)
-    # TRL's unpaired format: an answer that is labelled unwanted is no demonstration
-    if fields.get("label") is False:
-        raise BadRow("label is false")
     if "messages" in names and "chosen" not in names:
         given, texts = None, {"completion": _value(fields, names, "messages")}
     else:
@@ -170,34 +185,8 @@ def _parse_text(text: str, quality: float | None, limits: Limits) -> Row:
 
 
 def _value(fields: Mapping[str, Any], names: Mapping[str, Sequence[str]], name: str) -> Any:
-    """A text, or messages in TRL's format. Several columns are joined by newlines, empty ones left out."""
-    values: list[Any] = [fields[column] for column in names[name] if not _is_empty(fields.get(column))]
-    if not values:
-        raise BadRow(f"{name} is missing or empty")
-    if all(isinstance(value, str) for value in values):
-        text = "\n".join(values)
-        if not is_utf8(text):
-            raise BadRow("not UTF-8")
-        return text
-    turns = values[0] if isinstance(values[0], list) else values
-    if len(values) > 1 or not all(isinstance(turn, dict) for turn in turns):
-        raise BadRow(f"{name} is neither text nor messages")
-    return [_message(turn, name) for turn in turns]
-
-
-def _is_empty(value: Any) -> bool:
-    return value is None or value == [] or (isinstance(value, str) and not value.strip())
-
-
-def _message(turn: dict[str, Any], name: str) -> dict[str, str]:
-    role, content = turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))
-    if not isinstance(content, str):
-        raise BadRow(f"{name} is neither text nor messages")
-    if not is_utf8(content):
-        raise BadRow("not UTF-8")
-    if not isinstance(role, str) or role not in ROLES:
-        raise BadRow("a role other than user, assistant, system")
-    return {"role": ROLES[role], "content": content}
+    """What stands in the columns of `name`; see `text_or_messages`."""
+    return text_or_messages([fields[each] for each in names[name] if not is_empty(fields.get(each))], name)
 
 
 def _cut(prompt: Any, answer: Any) -> tuple[Prompt, Completion]:

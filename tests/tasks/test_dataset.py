@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import gzip
 import json
 import os
@@ -380,8 +381,8 @@ BAD_ROWS: list[tuple[str, dict[str, Any], str]] = [
     ("no rejected", {"prompt": "p", "chosen": " a"}, "rejected is missing or empty"),
     ("equal", {"prompt": "p", "chosen": " a", "rejected": "a "}, "chosen = rejected"),
     ("half an escape", {"prompt": "p", "chosen": " \ud83d", "rejected": " b"}, "not UTF-8"),
-    ("a number", {"prompt": 5, "chosen": " a", "rejected": " b"}, "prompt is neither text nor messages"),
-    ("numbers", {"prompt": [5], "chosen": " a", "rejected": " b"}, "prompt is neither text nor messages"),
+    ("a number", {"prompt": 5, "chosen": " a", "rejected": " b"}, "prompt is no text"),
+    ("numbers", {"prompt": [5], "chosen": " a", "rejected": " b"}, "prompt holds a list that is not one of messages"),
     (
         "long prompt",
         {"prompt": "p" * 31, "chosen": " a", "rejected": " b"},
@@ -405,7 +406,7 @@ BAD_ROWS: list[tuple[str, dict[str, Any], str]] = [
     (
         "content that is no text",
         {"prompt": [{"role": "user", "content": None}], "chosen": "a", "rejected": "b"},
-        "prompt is neither text nor messages",
+        "prompt has a message without text",
     ),
     (
         "dialogues that differ early",
@@ -452,7 +453,8 @@ def test_lines_that_are_not_utf8_or_not_json_are_set_aside_by_line_number(tmp_pa
     file = tmp_path / "rows.jsonl"
     file.write_bytes(b"\n".join([good[0], bad[0], b"", *bad[1:], good[1]]))
     task = DataSet(path=file)
-    assert task.set_aside() == {"not UTF-8": [2], "unparsable": [4, 5, 6]}
+    no_object = "a list, not an object with named columns"
+    assert task.set_aside() == {"not UTF-8": [2], "unparsable": [4, 6], no_object: [5]}
     assert all_pairs(task) == PAIRS[:2]
 
 
@@ -555,14 +557,19 @@ def test_no_good_row_left_is_an_error_with_the_counts(tmp_path: Path) -> None:
         ("a.json", b'[{"prompt": "\xff"}]', "not UTF-8 at byte 13"),
         ("a.json", b"[" * 100_000, "not JSON that can be read"),
         ("a.json", b"[]", "holds no rows"),
-        ("a.json", b"[1, 2]", "not one row can be read.*row 1: unparsable"),
+        ("a.json", b"[1, 2]", "not one row can be read.*row 1: a int, not an object with named columns"),
         ("a.jsonl", b"", "holds no rows"),
-        ("a.jsonl", b"\nPK\x03\x04\xff\n", "not what its ending says.*row 2: not UTF-8"),
+        ("a.jsonl", b"PK\x03\x04\xff\n", "is a zip archive: unpack it"),
         ("a.jsonl", b"[\n{},\n{}\n]", "a list, not one object per line"),
         ("a.jsonl.gz", b'{"prompt": "p"}', "not what its ending says.*[Nn]ot a gzipped file"),
         ("a.jsonl.gz", gzip.compress(b'{"prompt": "p"}' * 99, mtime=0)[:-9], "is damaged"),
         ("a.csv", b'prompt,completion\np,c\n"p,c\np,c\n', "line 3: .*quote that is never closed"),
-        ("a.csv", b"\xff\xfep\x00\n", "the header, is not UTF-8"),
+        ("a.csv", b"\xff\xfep\x00\n", "is UTF-16: save it as UTF-8"),
+        ("a.csv", b"p\xff,\n", "the header, is not UTF-8"),
+        ("a.jsonl", b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "a Git LFS pointer.*git lfs pull"),
+        ("a.json", b"\n<!DOCTYPE html><p>404", "a web page, not the file"),
+        ("a.json", gzip.compress(b"[]"), "packed by gzip: name it .gz"),
+        ("a.jsonl", b"PAR1 and so on", "a Parquet file: name it .parquet"),
         ("a.csv", b"prompt,completion\n", "holds no rows"),
         ("a.tsv", b"prompt,completion\np,c\n", "found the columns prompt,completion"),
         ("a.parquet", b"PAR1 it is not", "not what its ending says"),
@@ -650,3 +657,81 @@ def test_the_unpaired_file_gives_its_wanted_answers() -> None:
     task = DataSet(path=shared("unpaired/kto_en_demo.json"))
     assert task.report() == {"label is false": 150}
     assert len(task.demonstrations(0)) + len(task.references()) == 150
+
+
+# -- what people bring --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spelling", [(True, False), ("True", "False"), (1, 0), ("1", "0"), ("chosen", "rejected")])
+def test_answers_labelled_unwanted_are_no_demonstrations_however_it_is_spelt(tmp_path: Path, spelling: Any) -> None:
+    good, bad = spelling
+    rows = [{"prompt": f"p {i}", "completion": f"c {i}", "label": good if i % 2 else bad} for i in range(10)]
+    task = DataSet(path=json_file(tmp_path, rows))
+    assert task.report() == {"label is false": 5}
+    assert {row.completion for row in task._rows} == {f"c {i}" for i in range(1, 10, 2)}
+
+
+def test_a_label_that_is_a_class_sets_nothing_aside(tmp_path: Path) -> None:
+    rows = [{"prompt": f"p {i}", "completion": f"c {i}", "label": i} for i in range(4)]
+    assert DataSet(path=json_file(tmp_path, rows)).report() == {}
+
+
+@pytest.mark.parametrize("form", [json.dumps, str], ids=["JSON", "Python"])
+def test_messages_in_the_words_of_a_table_are_messages(tmp_path: Path, form: Any) -> None:
+    with (tmp_path / "a.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["prompt", "chosen", "rejected"])
+        for i in range(4):
+            turns = [[user(f"why {i}?"), assistant(f"it's {word}")] for word in ("so", "not")]
+            rows.writerow([f"why {i}?", *map(form, turns)])
+    task = DataSet(path=tmp_path / "a.csv", columns={"prompt": "prompt"})
+    assert task.report() == {}
+    assert {row.chosen[0]["content"] for row in task._rows} == {"it's so"}
+    (tmp_path / "b.csv").write_text("messages\n\"[{'role': 'user', 'content': x}]\"\n")
+    with pytest.raises(BenchError, match="a list of messages in words that cannot be read back"):
+        DataSet(path=tmp_path / "b.csv").report()
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"image": "a.jpg", "prompt": "p", "completion": "c"}, "has images, which are not read"),
+        ({"audios": ["a.wav"], "prompt": "p", "completion": "c"}, "has audios, which are not read"),
+        ({"prompt": "<image>\nWhat is it?", "completion": "c"}, "has images, which are not read"),
+        (
+            {"prompt": [{"role": "user", "content": [{"type": "image"}]}], "completion": [assistant("c")]},
+            "prompt has a part that is not text but image",
+        ),
+    ],
+)
+def test_rows_with_pictures_or_sound_are_set_aside(tmp_path: Path, row: dict[str, Any], reason: str) -> None:
+    text: Any = isinstance(row["prompt"], str)
+    prompts = ["p 1", "p 2"] if text else [[user("p 1")], [user("p 2")]]
+    answer = "c" if text else [assistant("c")]
+    good = [{"prompt": prompt, "completion": answer, "image": None} for prompt in prompts]
+    assert DataSet(path=json_file(tmp_path, [*good, row])).report() == {reason: 1}
+
+
+def test_the_parts_of_a_message_are_its_text(tmp_path: Path) -> None:
+    parts = [{"type": "text", "text": "What is "}, {"type": "text", "text": "rain?"}]
+    rows = [{"messages": [{"role": "user", "content": parts}, assistant(f"water {i}")]} for i in range(2)]
+    rows.append({"messages": [user("snow?"), assistant("ice")]})
+    task = DataSet(path=json_file(tmp_path, rows))
+    assert task._rows[0].prompt == [user("What is rain?")]
+
+
+def test_a_file_without_a_prompts_column_is_told_which_line_maps_it(tmp_path: Path) -> None:
+    rows = [{"system": "s", "input": "i", "chosen": "a", "rejected": "b", "rating": [9, 1]}]
+    with pytest.raises(BenchError) as caught:
+        DataSet(path=json_file(tmp_path, rows)).report()
+    said = str(caught.value)
+    assert "read: chosen from chosen; rejected from rejected; of the columns system, input, chosen, rejected" in said
+    assert "is the prompt in system and input? then say `columns: {prompt: [system, input]}`" in said
+    mapped = DataSet(path=json_file(tmp_path, rows), columns={"prompt": ["system", "input"]})
+    assert mapped._rows[0].prompt.startswith("s\ni")
+
+
+def test_lists_of_texts_are_told_as_such(tmp_path: Path) -> None:
+    rows = [{"text": ["a", "b"], "score": [1, 0]}]
+    with pytest.raises(BenchError, match=r"text holds a list that is not one of messages: 1.*columns text, score"):
+        DataSet(path=json_file(tmp_path, rows)).report()

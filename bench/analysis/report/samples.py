@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.analysis.report.summary import target_reward
 from bench.analysis.report.words import labels
 from bench.measures.means import standardise_by
-from bench.records.loading import RunFrames
+from bench.records.loading import RunFrames, plain
 
 
 class Share(NamedTuple):
@@ -142,7 +142,10 @@ def _completions(rows: pd.DataFrame, names: list[str | None]) -> list[list[Any]]
     return [[_cut(text), *map(_short, values)] for text, *values in zip(texts, *numbers, strict=True)]
 
 
-def _cut(text: str) -> str:
+def _cut(said: Any) -> str:
+    """A text, or a conversation a line for each turn, cut where it is long."""
+    turns = plain(said)
+    text = turns if isinstance(turns, str) else "\n".join(f"{turn['role']}: {turn['content']}" for turn in turns)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text) - LONGEST} more characters)"
 
 

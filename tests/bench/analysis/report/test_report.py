@@ -277,3 +277,14 @@ def test_plots_beside_the_records_are_taken_while_they_are_newer(tmp_path):
     alts = [image["alt"] for image in Page(write_report(load_run(directory), directory / "report.html")).all("img")]
     assert "Drawn before the last record was written. Of my own (reviews)." in alts
     assert any(alt.startswith("What reward costs in KL") for alt in alts)
+
+
+def test_a_run_of_conversations_has_a_page_with_a_line_for_each_turn(tmp_path):
+    directory = write_run(tmp_path / "run", seeds=1, probes=0, arms=ARMS[1:3])
+    prompt = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}]
+    answer = [{"role": "assistant", "content": "Because."}]
+    rewrite(directory, lambda rows: rows.assign(prompt=[prompt] * len(rows), completion=[answer] * len(rows)))
+    (entry,) = Page(write_report(load_run(directory), directory / "report.html")).samples
+    shown = entry["seeds"][0]["prompts"][0]
+    assert shown["text"] == "user: Why?\nassistant: So."
+    assert shown["arms"][0][1][0][0] == "assistant: Because."
