@@ -6,16 +6,16 @@ Styler knows neither lines within a cell nor signs such as ± in LaTeX, and give
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
+
+from bench.contracts.escaping import in_html, in_latex, in_markdown, in_rich, visible
 
 Marks = Collection[tuple[str, str]]
 """Cells that stand out as the best, each by its row's first text and its column."""
@@ -41,17 +41,18 @@ def wide_console() -> Console:
 def print_frame(title: str, frame: pd.DataFrame, console: Console, marks: Marks = ()) -> None:
     """Print a table of texts; columns that do not fit go into a further block, behind the first column again."""
     # as wide as the longest line of a cell or word of the header, an arrow staying with its word
+    frame, marks = _visible(frame), [(visible(row), visible(name)) for row, name in marks]
     starred = pd.DataFrame(_marked(frame, marks, lambda text: text, lambda text: f"{text}*"), columns=list(frame))
     widths = {
         str(name): max(8, *map(len, [*re.split(r" (?![↑↓→0])", str(name)), *"\n".join(cells).split("\n")]))
         for name, cells in starred.items()
     }
-    console.print(title, style="bold", markup=False, highlight=False)
+    console.print(in_rich(title, "bold"))
     for block in _blocks(widths, console.width):
         table = Table(box=None, padding=(0, 1), header_style="bold", pad_edge=False)
         for name in block:
-            table.add_column(name, justify="left" if name == block[0] else "right", width=widths[name])
-        for row in _marked(frame[block], marks, Text, lambda text: Text(f"{text}*", "bold")):
+            table.add_column(in_rich(name), justify="left" if name == block[0] else "right", width=widths[name])
+        for row in _marked(frame[block], marks, in_rich, lambda text: in_rich(f"{text}*", "bold")):
             table.add_row(*row)
         console.print(table, highlight=False)
         console.print()
@@ -65,10 +66,10 @@ def print_sections(
     for section in sections:
         print_frame(section.title, section.frame, console, section.marks)
         for line in section.notes:
-            console.print(line, style="dim", markup=False, highlight=False)
+            console.print(in_rich(line, "dim"))
         console.print()
     for line in remarks:
-        console.print(line, style=style, markup=False, highlight=False)
+        console.print(in_rich(line, style))
 
 
 def write_sections(
@@ -80,19 +81,21 @@ def write_sections(
 ) -> list[Path]:
     """Write ``<name>.md``, ``.tex`` (booktabs) and ``.html``, and each of `plain` as ``<its name>.csv``.
 
-    remarks: said at the end, in LaTeX as comments.
+    remarks: said at the end, as Markdown; in LaTeX as comments.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     parts: list[str] = []
     for title, frame, lines, marks in sections:
-        parts += [f"## {title}", markdown(frame, marks), "\n".join(f"- {line}" for line in lines)]
+        notes = "\n".join(f"- {in_markdown(line)}" for line in lines)
+        parts += [f"## {in_markdown(title)}", markdown(frame, marks), notes]
     tex = [latex(section) for section in sections]
     texts = {
         f"{name}.md": "\n\n".join([*parts, *remarks]) + "\n",
-        f"{name}.tex": "\n".join([*tex, *(f"% {line}" for line in remarks)]) + "\n",
+        f"{name}.tex": "\n".join([*tex, *(f"% {line}" for remark in remarks for line in visible(remark).split("\n"))])
+        + "\n",
         f"{name}.html": html_page(name, sections, remarks),
-        **{f"{each}.csv": frame.to_csv(index=False, lineterminator="\n") for each, frame in plain.items()},
+        **{f"{each}.csv": _visible(frame).to_csv(index=False, lineterminator="\n") for each, frame in plain.items()},
     }
     for file, text in texts.items():
         (directory / file).write_text(text, encoding="utf-8")
@@ -102,24 +105,24 @@ def write_sections(
 def markdown(frame: pd.DataFrame, marks: Marks = ()) -> str:
     """A table of texts in Markdown; a line break within a cell stays one."""
     rule = [":---", *["---:"] * (len(frame.columns) - 1)]
-    head = [_in_markdown(name) for name in frame.columns]
-    rows = _marked(frame, marks, _in_markdown, lambda text: f"**{_in_markdown(text)}**")
+    head = [in_markdown(name) for name in frame.columns]
+    rows = _marked(frame, marks, in_markdown, lambda text: f"**{in_markdown(text)}**")
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])
 
 
 def latex(section: Section) -> str:
     """A table of texts in LaTeX (booktabs), with its notes beneath it."""
     frame = section.frame
-    rows = _marked(frame, section.marks, _in_latex, lambda text: rf"\textbf{{{_in_latex(text)}}}")
-    head, *body = [" & ".join(row) + r" \\" for row in [[_in_latex(name) for name in frame.columns], *rows]]
+    rows = _marked(frame, section.marks, _latex_cell, lambda text: rf"\textbf{{{_latex_cell(text)}}}")
+    head, *body = [" & ".join(row) + r" \\" for row in [[_latex_cell(name) for name in frame.columns], *rows]]
     return "\n".join(
         [
             r"\begin{table}",
-            rf"\caption{{{_escape(section.title)}}}",
+            rf"\caption{{{in_latex(section.title)}}}",
             rf"\begin{{tabular}}{{l{'r' * (len(frame.columns) - 1)}}}",
             *(r"\toprule", head, r"\midrule", *body, r"\bottomrule"),
             r"\end{tabular}",
-            *(rf"\par\footnotesize {_escape(line)}" for line in section.notes),
+            *(rf"\par\footnotesize {in_latex(line)}" for line in section.notes),
             r"\end{table}",
         ]
     )
@@ -128,12 +131,12 @@ def latex(section: Section) -> str:
 def html_table(section: Section) -> str:
     """A table of texts in HTML, its title as the caption."""
     frame = section.frame
-    head = "".join(f'<th scope="col">{_in_html(name)}</th>' for name in frame.columns)
-    rows = _marked(frame, section.marks, _in_html, lambda text: f"<strong>{_in_html(text)}</strong>")
+    head = "".join(f'<th scope="col">{in_html(name)}</th>' for name in frame.columns)
+    rows = _marked(frame, section.marks, in_html, lambda text: f"<strong>{in_html(text)}</strong>")
     body = [
         f'<tr><th scope="row">{first}</th>{"".join(f"<td>{text}</td>" for text in rest)}</tr>' for first, *rest in rows
     ]
-    caption = f"<caption>{_in_html(section.title)}</caption>"
+    caption = f"<caption>{in_html(section.title)}</caption>"
     return "\n".join(["<table>", caption, f"<thead><tr>{head}</tr></thead>", "<tbody>", *body, "</tbody>", "</table>"])
 
 
@@ -141,11 +144,11 @@ def html_page(name: str, sections: Sequence[Section], remarks: Sequence[str] = (
     """A page of tables, each with its notes."""
     parts = []
     for section in sections:
-        notes = "\n".join(f"<li>{_in_html(line)}</li>" for line in section.notes)
+        notes = "\n".join(f"<li>{in_html(line)}</li>" for line in section.notes)
         parts += [html_table(section), f"<ul>\n{notes}\n</ul>"]
-    parts += [f"<p>{_in_html(line)}</p>" for line in remarks]
+    parts += [f"<p>{in_html(line)}</p>" for line in remarks]
     style = "td { text-align: right } th { text-align: left } th, td { padding: 0 0.6em; vertical-align: top }"
-    head = f'<meta charset="utf-8">\n<title>{_in_html(name)}</title>\n<style>{style}</style>'
+    head = f'<meta charset="utf-8">\n<title>{in_html(name)}</title>\n<style>{style}</style>'
     return "\n".join(["<!doctype html>", '<html lang="en">', head, *parts, "</html>"]) + "\n"
 
 
@@ -171,23 +174,16 @@ def _blocks(widths: dict[str, int], width: int) -> Iterator[list[str]]:
     yield block
 
 
-def _in_markdown(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", "<br>")
+def _latex_cell(text: str) -> str:
+    lines = [in_latex(line) for line in text.split("\n")]
+    if len(lines) > 1:
+        return r"\shortstack[r]{" + r" \\{} ".join(lines) + "}"
+    # behind the end of a row, LaTeX would take these for the row's height or its star
+    return f"{{}}{lines[0]}" if text.startswith(("[", "*")) else lines[0]
 
 
-def _in_html(text: str) -> str:
-    return html.escape(text).replace("\n", "<br>")
+def _visible(frame: pd.DataFrame) -> pd.DataFrame:
+    def shown(value: Any) -> Any:
+        return visible(value) if isinstance(value, str) else value
 
-
-_LATEX = {"±": "$\\pm$", "≤": "$\\le$", "↑": "$\\uparrow$", "↓": "$\\downarrow$", "→": "$\\to$", "−": "$-$"}
-_LATEX |= {"·": "$\\cdot$", "√": "$\\surd$", "≈": "$\\approx$", "½": "$\\frac12$", "π": "$\\pi$"}
-_LATEX |= {"\\": "\\textbackslash{}", "^": "\\^{}", "~": "\\~{}"}
-
-
-def _in_latex(text: str) -> str:
-    lines = [_escape(line) for line in text.split("\n")]
-    return lines[0] if len(lines) == 1 else r"\shortstack[r]{" + r" \\{} ".join(lines) + "}"
-
-
-def _escape(text: str) -> str:
-    return "".join(_LATEX.get(c, "\\" + c if c in "&%$#_{}" else c) for c in text)
+    return frame.map(shown).rename(columns=shown)

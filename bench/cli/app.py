@@ -13,6 +13,7 @@ import typer
 
 from bench.cli import shell_completion
 from bench.cli.last_net import in_one_line
+from bench.contracts.escaping import visible
 
 if TYPE_CHECKING:
     from bench.records.loading import RunFrames
@@ -83,10 +84,10 @@ def say_state(frames: RunFrames) -> None:
     from bench.analysis.tables.main_table_notes import state_notes
 
     for line in state_notes(frames):
-        print(f"{frames.directory}: {line}", file=sys.stderr)
+        print(visible(f"{frames.directory}: {line}"), file=sys.stderr)
 
 
-def short(path: Path) -> Path:
+def short(path: Path) -> str:
     """A path as people read it: from the working folder where it lies in it."""
     path = path.absolute()
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return visible(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path), one_line=True)

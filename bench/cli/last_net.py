@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from bench.contracts.errors import BenchError, shown
+from bench.contracts.escaping import visible
 
 _PLAIN = {
     **dict.fromkeys("−–—‐‑·", "-"), **dict.fromkeys("‘’", "'"), **dict.fromkeys("“”", '"'),
@@ -37,11 +38,11 @@ def _in_plain_letters(error: UnicodeError) -> tuple[str, int]:
 def in_one_line(error: Exception) -> tuple[str, int]:
     """What to say of an error that ends a command, and the exit status."""
     if isinstance(error, BenchError):
-        return shown(str(error), 1000), 2
+        return visible(shown(str(error), 1000), one_line=True), 2
     if isinstance(error, OSError) and error.errno is not None:
-        where = f"{shown(str(error.filename))}: " if error.filename else ""
+        where = f"{visible(shown(str(error.filename)), one_line=True)}: " if error.filename else ""
         return f"{where}{error.strerror}", 1
-    text = shown(" ".join(f"{type(error).__name__}: {error}".split()), 300)
+    text = visible(shown(" ".join(f"{type(error).__name__}: {error}".split()), 300))
     return f"an error that should not be ({text}); please report it with {_log(error)}", 1
 
 

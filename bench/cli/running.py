@@ -105,7 +105,7 @@ def tune(
     print(f"\n{trials} trials per arm in {elapsed(started)}.\n")
     print_search(tuned)
     tuned_matrix, *trial_files = write_search(tuned, folder)
-    files = ", ".join(str(short(file)) for file in trial_files)
+    files = ", ".join(short(file) for file in trial_files)
     print(f"\nAll trials: {files}   Results: bench run {short(tuned_matrix)}")
 
 

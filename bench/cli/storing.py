@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.app import RunArgument, StoreFolder, app, short
+from bench.contracts.escaping import visible
 
 
 @app.command()
@@ -33,7 +34,7 @@ def store(
     count = sum(map(len, sizes.values()))
     print(f"{count:,} artifacts in {short(place.root)}")
     for line in damaged:
-        print(f"damaged: {line}")
+        print(visible(f"damaged: {line}"))
     if verify:
         print(f"verified: {count - len(damaged):,} whole, {len(damaged):,} damaged")
     if damaged:
@@ -51,7 +52,7 @@ def verify(run: RunArgument) -> None:
 
     cells, faults = verify_run(run)
     for line in faults:
-        print(f"damaged: {line}")
+        print(visible(f"damaged: {line}"))
     without = f", {cells.unverified:,} of them without checksums" if cells.unverified else ""
     print(f"verified: {len(cells.records):,} cells whole{without}, {len(cells.damaged):,} damaged in {short(run)}")
     if faults:

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from bench.catalogue import plugins
 from bench.contracts.errors import BenchError, nearest
+from bench.contracts.escaping import command_in
 from bench.contracts.plugin import Plugin, Settings
 from bench.contracts.stage_settings import METHOD_NEEDS, Stages, TinyModel
 from bench.contracts.validation import Source, mapping_of, quoted
@@ -47,11 +48,15 @@ def choices(source: Source, section: str, kind: str, entries: Any, expand: Expan
     for keys, label, settings in listed:
         if not isinstance(label, str) or not label.strip():
             raise source.error(keys, f"{quoted(label)} is not the name of a {kind}")
+        if command := command_in(label):
+            raise source.error(keys[:-1], f"{quoted(label)}: no table can show {command} in a label")
         name = settings.get(kind, label)
         if not isinstance(name, str):
             raise source.error((*keys, kind), f"{quoted(name)} is not the name of a {kind}")
         own = {key: value for key, value in settings.items() if key != kind}
         for full_label, choice in expand(keys, label, name, own):
+            if command := command_in(full_label):
+                raise source.error(keys, f"no table can show {command}, which is in the label {quoted(full_label)}")
             if full_label in chosen:
                 raise source.error(keys, f"duplicate: there are two {section} labelled {full_label!r}")
             other = labels.setdefault(_identity(choice), full_label)

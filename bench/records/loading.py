@@ -234,6 +234,7 @@ def _bins(probes: pd.DataFrame) -> pd.DataFrame:
 def _row(record: Record) -> dict[str, Any]:
     """The record as one row of `RunFrames.records`."""
     cell, cost, data = record["cell"], record.get("cost", {}), record.get("data", {})
+    reason = record.get("reason")
     return {
         "cell": cell["id"],
         "index": cell.get("index", 0),
@@ -243,7 +244,8 @@ def _row(record: Record) -> dict[str, Any]:
         "method": cell["method"],
         "seed": cell["seed"],
         "status": record["status"],
-        "reason": record.get("reason"),
+        # it may quote the name of a file that is not UTF-8, which no column of texts takes
+        "reason": reason and reason.encode(errors="backslashreplace").decode(),
         "step": record.get("step"),
         "judged_by": record.get("judge"),
         # None is a value that is not finite

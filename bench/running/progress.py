@@ -8,6 +8,9 @@ from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from bench.contracts.escaping import in_rich, visible
 
 
 class Reporter:
@@ -66,7 +69,7 @@ class PlainReporter(Reporter):
         self.say(f"[{self.finished}/{self.cells}] {cell}: {status}{because}")
 
     def say(self, message: str) -> None:
-        print(message, file=self.stream, flush=True)
+        print(visible(message), file=self.stream, flush=True)
 
 
 class TerminalReporter(Reporter):
@@ -74,7 +77,7 @@ class TerminalReporter(Reporter):
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -85,11 +88,11 @@ class TerminalReporter(Reporter):
         self._cells: TaskID | None = None
 
     def start(self, cells: int) -> None:
-        self._cells = self._progress.add_task("[bold]cells", total=cells)
+        self._cells = self._progress.add_task("cells", total=cells)
         self._progress.start()
 
     def stage_started(self, label: str) -> None:
-        self._stages[label] = self._progress.add_task(label, total=None)
+        self._stages[label] = self._progress.add_task(visible(label), total=None)
 
     def stage_progress(self, label: str, step: int, total: int) -> None:
         if label in self._stages:
@@ -103,10 +106,11 @@ class TerminalReporter(Reporter):
         if self._cells is not None:
             self._progress.advance(self._cells)
         if status != "ok":
-            self.say(f"[yellow]{status}[/] {cell}" + (f": {reason}" if reason else ""))
+            because = f": {reason}" if reason else ""
+            self._progress.console.print(Text.assemble((status, "yellow"), in_rich(f" {cell}{because}")))
 
     def say(self, message: str) -> None:
-        self._progress.console.print(message, highlight=False)
+        self._progress.console.print(in_rich(message))
 
     def stop(self) -> None:
         self._progress.stop()

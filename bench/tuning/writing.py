@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.layout import print_frame, wide_console
+from bench.contracts.escaping import in_rich
 from bench.contracts.yaml import write_yaml
 from bench.matrix.reading import load_matrix
 from bench.records.provenance import commit, versions
@@ -134,7 +135,7 @@ def print_search(tuned: Tuned) -> None:
         )
     console = wide_console()
     print_frame(f"{tuned.matrix.name}: {tuned.objective}; on {_seeds(tuned)}", pd.DataFrame(rows), console)
-    console.print(CAUTION, style="dim", markup=False, highlight=False)
+    console.print(in_rich(CAUTION, "dim"))
 
 
 def number(value: float) -> str:

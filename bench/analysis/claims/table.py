@@ -20,6 +20,7 @@ from bench.analysis.claims.verdict import Judged, Verdict, judge
 from bench.analysis.interval import Interval
 from bench.analysis.layout import Section, print_frame, wide_console, write_sections
 from bench.analysis.tables.main_table_notes import state_notes
+from bench.contracts.escaping import in_markdown, in_rich
 from bench.records.claims import Claim, ClaimTest, frozen, load_claims
 from bench.records.loading import RunFrames
 
@@ -166,12 +167,12 @@ def render_claims(found: Sequence[Judged], run: RunFrames, console: Console | No
     for each in found:
         tag = f"[{colours.get(each.verdict, 'dim')}]{each.verdict}[/]{' (planted)' if each.claim.planted else ''}"
         console.print(f"[bold]{each.claim.id:>2}[/] {tag}  ", end="", highlight=False)
-        console.print(f"{each.claim.says} ({each.claim.source})", markup=False, highlight=False)
+        console.print(in_rich(f"{each.claim.says} ({each.claim.source})"))
         for line in effect_of(each).split("\n"):
-            console.print(f"     {line}", style="dim", markup=False, highlight=False)
+            console.print(in_rich(f"     {line}", "dim"))
     console.print()
     for line in notes(found, run):
-        console.print(line, style="dim", markup=False, highlight=False)
+        console.print(in_rich(line, "dim"))
 
 
 def write_claims(found: Sequence[Judged], run: RunFrames, directory: str | Path) -> list[Path]:
@@ -199,13 +200,13 @@ def print_details(found: Sequence[Judged], wanted: Sequence[int], console: Conso
         if each.claim.id in wanted:
             print_frame(f"{each.claim.id}. {each.claim.says}", claims_table([each])[["verdict", "effect"]], console)
             for line in details(each):
-                console.print(line, markup=False, highlight=False)
+                console.print(in_rich(line))
 
 
 def _behind(each: Judged) -> Iterator[str]:
-    yield f"**{each.claim.id}. {each.claim.says}** {each.verdict}."
+    yield f"**{each.claim.id}. {in_markdown(each.claim.says)}** {each.verdict}."
     for line in details(each):
-        yield f"{'  ' if line.startswith('    ') else ''}- {line.strip()}"
+        yield f"{'  ' if line.startswith('    ') else ''}- {in_markdown(line.strip())}"
 
 
 def _effect(tested: Tested) -> str:

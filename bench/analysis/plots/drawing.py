@@ -23,6 +23,7 @@ from bench.analysis.plots.style import STYLE
 from bench.analysis.plots.training import training
 from bench.analysis.plots.wins import win_rates, win_tie_loss
 from bench.contracts.errors import BenchError, nearest
+from bench.contracts.escaping import visible
 from bench.records.loading import RunFrames
 
 PIXELS_PER_INCH = 160
@@ -84,7 +85,7 @@ def draw_all(run: RunFrames, directory: str | Path, arms: Sequence[str] | None =
     directory.mkdir(parents=True, exist_ok=True)
     panels = list(_panels(run, arms))
     if not panels:
-        print(f"no plots: no cell of {run.directory} has ended well", file=sys.stderr)
+        print(visible(f"no plots: no cell of {run.directory} has ended well"), file=sys.stderr)
         return []
     paths = []
     for panel in panels:
@@ -117,7 +118,7 @@ def _save(plot: Plot, panel: Panel, stem: Path) -> list[Path]:
     with matplotlib.rc_context(STYLE):
         figure = plot.draw(panel)
         if isinstance(figure, str):
-            print(f"skipped {files[0].name}: {figure}", file=sys.stderr)
+            print(visible(f"skipped {files[0].name}: {figure}"), file=sys.stderr)
             return []
         # `savefig` would draw each twice and lay it out again: all plots of a large run have to be there in seconds
         figure.set_dpi(PIXELS_PER_INCH)

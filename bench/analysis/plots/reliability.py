@@ -21,10 +21,11 @@ def reliability(panel: Panel) -> Figure | str:
     if not arms:
         return "no cell was asked multiple-choice questions"
     figure, grid = small_multiples(len(arms), aspect=1.3, columns=5)
-    before = found.get(panel.reference or "")
+    reference = panel.reference or ""
+    before = found.get(reference)
     for axes, arm in zip([each for row in grid for each in row], arms, strict=False):
         _counts(axes, found[arm])
-        if before is not None and arm != panel.reference:
+        if before is not None and arm != reference:
             axes.plot(before["confidence"], before["accuracy"], color=GREY, lw=1.2, ls=":")
         draw(axes, panel, arm, found[arm])
         cells = panel.cells[arm]
@@ -42,7 +43,7 @@ def reliability(panel: Panel) -> Figure | str:
         row[0].set_ylabel("share right (95 % Wilson)")
     handles = [Line2D([], [], color=GREY, lw=0.8, label="perfectly calibrated")]
     if before is not None:
-        handles.append(Line2D([], [], color=GREY, lw=1.2, ls=":", label=f"before: {panel.reference}"))
+        handles.append(Line2D([], [], color=GREY, lw=1.2, ls=":", label=f"before: {shortened(reference)}"))
     handles.append(Line2D([], [], color=LIGHT, lw=6, label="entries per bin and seed"))
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
     return figure

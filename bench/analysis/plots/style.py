@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from bench.analysis.interval import Interval
+from bench.contracts.escaping import in_plot, visible
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255", "#999933", "#332288")
 """Okabe & Ito 2008 without yellow, too pale on white; then wine, olive and indigo of Tol 2021 ("muted")."""
@@ -30,12 +31,13 @@ STYLE: Any = {
 
 def title(figure: Figure, text: str) -> None:
     """A title from the figure's left edge."""
-    figure.suptitle(text, x=0.01, ha="left")
+    figure.suptitle(in_plot(text), x=0.01, ha="left")
 
 
 def shortened(label: str, most: int = 26) -> str:
-    """A label with its end cut off, so that it leaves room for the plot."""
-    return label if len(label) <= most else f"{label[: most - 1].rstrip(' ,(')}…"
+    """A label as plots show it, its end cut off so that it leaves room for the plot."""
+    label = visible(label)
+    return in_plot(label if len(label) <= most else f"{label[: most - 1].rstrip(' ,(')}…")
 
 
 def bars(interval: Interval, least: float = -np.inf, most: float = np.inf) -> list[list[float]] | None:

@@ -17,6 +17,7 @@ from bench.analysis.report.samples import choose_samples
 from bench.analysis.report.sheets import claim_sheet, cost_sheet, main_sheet, win_rate_sheets
 from bench.analysis.report.summary import summarise_in_words
 from bench.analysis.report.words import counted, labels, listed
+from bench.contracts.escaping import visible
 from bench.records.loading import RunFrames
 
 HERE = Path(__file__).parent
@@ -65,11 +66,16 @@ def _environment() -> Environment:
         loader=PackageLoader("bench.analysis.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_visible,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.policies["json.dumps_function"] = _compact
     return environment
+
+
+def _visible(value: Any) -> Any:
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _compact(value: Any, **_: Any) -> str:

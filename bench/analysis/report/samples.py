@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bench.analysis.report.summary import target_reward
 from bench.analysis.report.words import labels
+from bench.contracts.escaping import visible
 from bench.measures.means import standardise_by
 from bench.records.loading import RunFrames, plain
 
@@ -48,7 +49,7 @@ def choose_samples(run: RunFrames) -> list[dict[str, Any]]:
     rows, names = _with_texts(run), labels(run)
     for share in SHARES:
         chosen = [
-            {"about": names[str(task), str(model)], **_entry(run, own, share)}
+            {"about": visible(names[str(task), str(model)]), **_entry(run, own, share)}
             for (task, model), own in rows.groupby(["task", "model"], sort=False)
         ]
         if len(json.dumps(chosen, ensure_ascii=False).encode()) <= LIMIT:
@@ -80,7 +81,7 @@ def _entry(run: RunFrames, rows: pd.DataFrame, share: Share) -> dict[str, Any]:
         picked.append({"seed": int(seed), "prompts": prompts})
     return {
         "column": column,
-        "arms": [REFERENCE, *arms],
+        "arms": [REFERENCE, *map(visible, arms)],
         "ordered": bool(rows["gap"].notna().any()),
         "seeds": picked,
     }
@@ -146,6 +147,7 @@ def _cut(said: Any) -> str:
     """A text, or a conversation a line for each turn, cut where it is long."""
     turns = plain(said)
     text = turns if isinstance(turns, str) else "\n".join(f"{turn['role']}: {turn['content']}" for turn in turns)
+    text = visible(text)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text) - LONGEST} more characters)"
 
 

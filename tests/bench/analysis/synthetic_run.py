@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bench.matrix.cells import slug
 from bench.records.reading import planned
 from bench.records.record import SCHEMA, write_record
 from bench.records.sealing import write_sealed
@@ -40,7 +41,7 @@ def write_run(
     names = list(planned(directory) or ())  # of another task, written before
     for seed in range(seeds):
         for i, arm in enumerate(arms):
-            name = f"{task}-tiny-{arm[1]}-{i}-seed{seed}"
+            name = f"{slug(task)}-tiny-{arm[1]}-{i}-seed{seed}"
             names.append(name)
             folder = directory / "cells" / name
             folder.mkdir(parents=True)

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from bench.contracts.errors import BenchError
+from bench.contracts.escaping import command_in
 from bench.contracts.stage_settings import TinyModel
 from bench.matrix.cells import Matrix
 from bench.matrix.reading import builtin_matrices, load_matrix, parse_matrix
+from tests.bench.analysis.hostile_labels import REFUSED, SHOWN
 
 PLUGIN = '''
 from pathlib import Path
@@ -605,3 +607,19 @@ def test_what_can_be_the_name_of_no_file_is_refused_where_it_stands(read: Read, 
     ):
         with pytest.raises(BenchError, match=rf"line 3: {place}: .*(can be the name of no file|there is no user)"):
             read(f"tasks: garden\nmethods: rest\n{text}\n")
+
+
+@pytest.mark.parametrize(("label", "named"), REFUSED.items())
+@pytest.mark.parametrize("section", ["tasks", "models", "methods"])
+def test_a_label_that_no_table_can_show_is_refused_by_the_character(section: str, label: str, named: str) -> None:
+    name = {"tasks": {"task": "strings"}, "models": {"model": "tiny"}, "methods": {"method": "sft"}}[section]
+    with pytest.raises(BenchError) as caught:
+        parse_matrix({"tasks": "strings", "methods": "sft", section: {label: name}})
+    assert str(caught.value).startswith(f"matrix: {section}: ")
+    assert str(caught.value).endswith(f": no table can show {named} in a label")
+    assert command_in(str(caught.value)) is None
+
+
+def test_any_other_label_is_taken_as_it_is() -> None:
+    arms = {label: {"method": "dpo", "beta": (i + 1) / 100} for i, label in enumerate(SHOWN)}
+    assert [arm.label for arm in parse_matrix({"tasks": "strings", "methods": arms}).arms] == list(SHOWN)

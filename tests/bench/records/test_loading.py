@@ -61,3 +61,9 @@ def test_a_damaged_record_is_named(tmp_path, content):
     record.write_text(content)
     with pytest.raises(BenchError, match=r"record\.json"):
         _ = load_run(directory).records
+
+
+def test_a_reason_that_is_not_utf8_is_told(tmp_path):
+    not_ok = {("dpo", 0): ("failed", "no such file: \udcff", None)}
+    run = load_run(write_run(tmp_path / "run", seeds=1, probes=0, not_ok=not_ok))
+    assert run.records.set_index("arm").loc["dpo", "reason"] == r"no such file: \udcff"

@@ -1,6 +1,7 @@
 """Plots are drawn where there is data, and skipped with a reason where there is none."""
 
 import json
+import warnings
 from xml.etree import ElementTree
 
 import matplotlib.image
@@ -167,3 +168,11 @@ def test_training_curves_say_what_their_band_is(tmp_path, seeds, band):
         panel_of(write_run(tmp_path / "run", seeds=seeds, probes=0, arms=FEW), ["lima", "dpo"])
     )
     assert band in figure.get_suptitle()
+
+
+def test_labels_that_command_something_are_drawn_letter_by_letter(tmp_path):
+    labels = ["$x^2$ 5 $", "\x1b[31m \x00 \u202e"]
+    arms = [(label, *arm[1:]) for label, arm in zip(labels, FEW[1:3], strict=True)]
+    run = write_run(tmp_path / "run", seeds=1, probes=30, arms=arms, task="$ \ufffe -->")
+    with warnings.catch_warnings(action="error"):
+        assert drawn(run, tmp_path / "plots") == ALL

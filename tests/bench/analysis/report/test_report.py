@@ -14,7 +14,9 @@ from bench.analysis.report.page import write_report
 from bench.analysis.report.samples import choose_samples
 from bench.analysis.report.summary import summarise_in_words
 from bench.analysis.report.words import counted, listed
+from bench.contracts.escaping import visible
 from bench.records.loading import load_run
+from tests.bench.analysis.hostile_labels import COMMANDS
 from tests.bench.analysis.report.report_material import NASTY, claims, rewrite
 from tests.bench.analysis.synthetic_run import ARMS, seal, write_run
 
@@ -66,14 +68,16 @@ def points(run_directory, verdicts=None):
 def run_directory(tmp_path_factory):
     not_ok = {
         ("ppo without KL", 1): ("diverged", "loss is not finite", 40),
-        ("lima", 0): ("failed", "out of memory", 3),
+        ("lima", 0): ("failed", f"out of memory {COMMANDS}", 3),
     }
     directory = tmp_path_factory.mktemp("report") / "run"
     write_run(directory, probes=60, not_ok=not_ok, pending=2)
     write_run(directory, seeds=2, probes=0, gold=False, task="strings", arms=ARMS[1:5], pending=2)
 
     def nasty(rows):
-        return rows.assign(completion=np.where(rows["prompt_id"] == 0, NASTY, rows["completion"]), prompt=NASTY)
+        return rows.assign(
+            completion=np.where(rows["prompt_id"] == 0, NASTY, rows["completion"]), prompt=f"{NASTY} {COMMANDS}"
+        )
 
     rewrite(directory, nasty)
     return directory
@@ -119,6 +123,12 @@ def test_what_models_write_stays_text(page):
     ]
     assert NASTY in texts
     assert page.text.count('document.title = "hacked"') == 5  # of four claims, one of them also in the summary
+
+
+def test_no_text_on_the_page_holds_a_command(page):
+    assert not set(page.source) & set(COMMANDS)
+    assert page.samples[0]["seeds"][0]["prompts"][0]["text"] == f"{NASTY} {visible(COMMANDS)}"
+    assert r"out of memory \x00\x07" in page.text
 
 
 def test_tables_say_what_the_records_say(page):
@@ -215,7 +225,9 @@ def test_the_summary_says_what_is_missing(run_directory, tmp_path):
     [troubles] = [point for point in said if point.startswith("Of 38 cells with a record, 1 diverged and 1 failed:")]
     assert "lima on reviews, seed 0: failed at step 3: out of memory" in troubles
     assert "ppo without KL on reviews, seed 1: diverged at step 40: loss is not finite" in troubles
-    many = {(arm[0], 0): ("failed", "out of memory", 3) for arm in ARMS[:9]} | {("base", 1): ("failed", "no", None)}
+    many = {(arm[0], 0): ("failed", f"out of memory {COMMANDS}", 3) for arm in ARMS[:9]} | {
+        ("base", 1): ("failed", "no", None)
+    }
     for task in ("reviews", "strings"):
         write_run(tmp_path / "many", seeds=2, probes=0, not_ok=many, task=task)
     [troubles] = [point for point in points(tmp_path / "many") if point.startswith("Of 40 cells")]
