@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.layout import print_frame, wide_console
-from bench.contracts.escaping import in_rich
+from bench.contracts.escaping import in_rich, visible
 from bench.contracts.yaml import write_yaml
 from bench.matrix.reading import load_matrix
 from bench.records.provenance import commit, versions
@@ -60,7 +60,7 @@ def matrix_text(tuned: Tuned) -> str:
         lines.append("methods:")
         seen: dict[str, str] = {}
         for arm, now in zip(tuned.arms, chosen, strict=True):
-            lines.append(f"  # {outcome(arm, tuned)}")
+            lines.append(f"  # {visible(outcome(arm, tuned), one_line=True)}")
             same = seen.setdefault(repr(replace(now, label="")), now.label)
             if same != now.label:
                 lines.append(f"  # left out, as with these settings it is the same method as {same!r}:")

@@ -122,5 +122,6 @@ def test_a_full_disk_under_the_records_is_one_line_and_the_same_command_carries_
 
 def test_what_is_said_of_an_error():
     assert in_one_line(BenchError("no such arm")) == ("no such arm", 2)
+    assert in_one_line(BenchError("an arm \x1b[31m\nof two lines"))[0] == r"an arm \x1b[31m\nof two lines"
     assert in_one_line(PermissionError(13, "Permission denied", "x/run.json")) == ("x/run.json: Permission denied", 1)
     assert in_one_line(OSError(28, "No space left on device")) == ("No space left on device", 1)

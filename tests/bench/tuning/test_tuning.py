@@ -15,6 +15,7 @@ import bench
 from bench import Choice, Method, Range
 from bench.contracts.errors import BenchError
 from bench.contracts.plugin import Field
+from bench.contracts.yaml import read_yaml
 from bench.matrix.reading import load_matrix, parse_matrix
 from bench.tuning import tune as tuning
 from bench.tuning.search import Search, open_storage
@@ -320,6 +321,16 @@ def test_arms_that_end_as_the_same_method_are_written_once(matrix: dict[str, Any
     )
     text = matrix_text(Tuned(read, Objective("gold"), 2, (1001,), 0, (first, second)))
     assert "same method as 'push':\n  # down: {method: push, strength: 3.0, rounds: 2, sign: -1}" in text
+
+
+def test_a_reason_of_two_lines_stays_a_comment_of_the_tuned_matrix(matrix: dict[str, Any]) -> None:
+    read = parse_matrix(matrix | {"methods": "push"})
+    (arm,) = read.arms
+    skipped = dataclasses.replace(trial(0, 0.0), status="skipped", reason="no pairs\nseeds: 999\x1b[31m")
+    tuned = tuning.TunedArm(arm, arm.method.tunable(), (skipped,))
+    text = matrix_text(Tuned(read, Objective("gold"), 1, (1001,), 0, (tuned,)))
+    assert read_yaml(text, "tuned")[0]["seeds"] == list(read.seeds)
+    assert r"as it cannot run: no pairs\nseeds: 999\x1b[31m" in text
 
 
 # -- search spaces -----------------------------------------------------------------------------------------
