@@ -568,7 +568,7 @@ def test_no_good_row_left_is_an_error_with_the_counts(tmp_path: Path) -> None:
         ("a.csv", b"p\xff,\n", "the header, is not UTF-8"),
         ("a.jsonl", b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "a Git LFS pointer.*git lfs pull"),
         ("a.json", b"\n<!DOCTYPE html><p>404", "a web page, not the file"),
-        ("a.json", gzip.compress(b"[]"), "packed by gzip: name it .gz"),
+        ("a.json", gzip.compress(b"[]", mtime=0), "packed by gzip: name it .gz"),
         ("a.jsonl", b"PAR1 and so on", "a Parquet file: name it .parquet"),
         ("a.csv", b"prompt,completion\n", "holds no rows"),
         ("a.tsv", b"prompt,completion\np,c\n", "found the columns prompt,completion"),
