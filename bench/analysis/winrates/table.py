@@ -64,6 +64,10 @@ def _played(run: RunFrames, arms: tuple[str, ...]) -> list[Tournament]:
     return found
 
 
+OWN_COLUMNS = ("row against column", "rating (logits)", "tokens")
+"""Of the table, before a column for each arm; an arm of such a name has another there."""
+
+
 def table_of(tournament: Tournament) -> pd.DataFrame:
     """Texts: one row per arm, best first; its rating, its length, and a column for each opponent."""
     rates = tournament.rates.set_index(["first", "second"])
@@ -73,9 +77,11 @@ def table_of(tournament: Tournament) -> pd.DataFrame:
     for arm, rating, low, high in tournament.ratings[["arm", "rating", "low", "high"]].to_numpy().tolist():
         bounds = f"\n[{low:.2f}, {high:.2f}]" if math.isfinite(low) and math.isfinite(high) else ""
         bounds = "\nunbeaten" if high == math.inf else "\nwinless" if low == -math.inf else bounds
-        row = {"row against column": arm, "rating (logits)": f"{rating:.2f}{bounds}", "tokens": f"{length[arm]:.1f}"}
+        row = dict(zip(OWN_COLUMNS, (arm, f"{rating:.2f}{bounds}", f"{length[arm]:.1f}"), strict=True))
         for other in order:
-            row[other] = _cell(rates.loc[(arm, other)]) if (arm, other) in rates.index else "·"
+            row[other if other not in OWN_COLUMNS else f"arm {other}"] = (
+                _cell(rates.loc[(arm, other)]) if (arm, other) in rates.index else "·"
+            )
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -157,3 +157,12 @@ def test_of_many_arms_each_methods_first_meets_and_the_table_says_so(tmp_path):
     assert set(chosen.ratings["arm"]) == {"ppo 3", "sft", "ppo 11"}
     with pytest.raises(BenchError, match="'ppo 11'"):
         tournaments(run, ("ppo_11",))
+
+
+def test_an_arm_may_be_called_like_a_column(tmp_path):
+    arms = [("sft", *ARMS[1][1:]), ("tokens", *ARMS[3][1:])]
+    (tournament,) = tournaments(load_run(write_run(tmp_path / "run", seeds=1, probes=0, arms=arms)))
+    table = table_of(tournament)
+    assert list(table)[:3] == ["row against column", "rating (logits)", "tokens"]
+    assert set(table) >= {"sft", "arm tokens"}
+    assert all(float(length) > 0 for length in table["tokens"])
