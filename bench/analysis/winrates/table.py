@@ -79,7 +79,8 @@ def table_of(tournament: Tournament) -> pd.DataFrame:
         bounds = "\nunbeaten" if high == math.inf else "\nwinless" if low == -math.inf else bounds
         row = dict(zip(OWN_COLUMNS, (arm, f"{rating:.2f}{bounds}", f"{length[arm]:.1f}"), strict=True))
         for other in order:
-            row[other if other not in OWN_COLUMNS else f"arm {other}"] = (
+            name = f"arm {other}" if other in OWN_COLUMNS else other
+            row[name] = _cell(rates.loc[(arm, other)]) if (arm, other) in rates.index else "·"
                 _cell(rates.loc[(arm, other)]) if (arm, other) in rates.index else "·"
             )
         rows.append(row)
