@@ -81,8 +81,6 @@ def table_of(tournament: Tournament) -> pd.DataFrame:
         for other in order:
             name = f"arm {other}" if other in OWN_COLUMNS else other
             row[name] = _cell(rates.loc[(arm, other)]) if (arm, other) in rates.index else "·"
-                _cell(rates.loc[(arm, other)]) if (arm, other) in rates.index else "·"
-            )
         rows.append(row)
     return pd.DataFrame(rows)
 
