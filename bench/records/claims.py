@@ -17,6 +17,7 @@ from bench.contracts.plugin import Settings
 from bench.contracts.validation import Source, mapping_of
 from bench.contracts.yaml import read_yaml
 from bench.records.provenance import commit
+from bench.records.reading import described
 from bench.records.sealing import Damaged, check_seal, parse_object, read_bytes, write_sealed
 
 FROZEN = "claims.json"
@@ -172,7 +173,7 @@ def freeze(path: Path, directory: Path) -> None:
 
     A claim that is there already stays as it was: what is changed once a run has begun is no prediction any more.
     """
-    known = frozen(directory)
+    known = frozen(directory) if os.path.lexists(directory / FROZEN) else []
     ids = {entry["claim"]["id"] for entry in known}
     now = datetime.now(UTC).isoformat(timespec="seconds")
     new = [
@@ -180,7 +181,7 @@ def freeze(path: Path, directory: Path) -> None:
         for claim in load_claims(path)
         if claim.id not in ids
     ]
-    if new:
+    if new or not known:
         _keep([*known, *new], directory)
 
 
@@ -195,13 +196,16 @@ def seal_claims(directory: Path) -> None:
 
 
 def frozen(directory: Path) -> list[dict[str, Any]]:
-    """What `freeze` kept: `commit` (of the bench), `written` (when) and `claim`, for each; empty where it kept none.
+    """What `freeze` kept: `commit` (of the bench), `written` (when) and `claim`, for each; empty without claims.
 
     Raises:
-        Damaged: the file is not what was written. What an earlier release wrote, a list, has no checksum.
+        Damaged: the file is missing, or is not what was written. What an earlier release wrote, a list, has no
+            checksum.
     """
     file = directory / FROZEN
     if not os.path.lexists(file):
+        if described(directory).get("claims"):
+            raise Damaged(f"{file}: is missing; bring it back, or `bench run` keeps the claims as they are now")
         return []
     text = read_bytes(file)
     try:

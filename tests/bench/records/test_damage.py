@@ -19,7 +19,7 @@ from bench.records.lock import writing_into
 from bench.records.manifest import beside, replace_files
 from bench.records.packing import pack
 from bench.records.reading import read_cells
-from bench.records.sealing import Damaged
+from bench.records.sealing import Damaged, write_sealed
 from bench.records.verifying import verify
 from tests.bench.analysis.synthetic_run import ARMS, write_run
 
@@ -184,6 +184,19 @@ def test_damaged_claims_are_not_frozen_anew(run):
     with pytest.raises(Damaged, match=r"claims\.json: does not match its checksum; bring it back"):
         freeze(run.parent / "claims.yaml", run)
     (run / FROZEN).write_text(json.dumps(json.loads(text)["claims"]))  # as an earlier release wrote them
+    assert [entry["claim"]["id"] for entry in frozen(run)] == [7]
+
+
+def test_claims_that_are_gone_are_not_taken_for_none(run):
+    described = json.loads((run / "run.json").read_text())
+    write_sealed(run / "run.json", described | {"claims": "claims"})
+    assert len(frozen(run)) == 1
+    (run / FROZEN).unlink()
+    with pytest.raises(Damaged, match=r"claims\.json: is missing; bring it back, or `bench run` keeps"):
+        frozen(run)
+    assert any("claims.json: is missing" in fault for fault in verify(run)[1])
+    (run.parent / "claims.yaml").write_text(CLAIM)
+    freeze(run.parent / "claims.yaml", run)
     assert [entry["claim"]["id"] for entry in frozen(run)] == [7]
 
 
