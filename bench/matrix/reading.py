@@ -64,7 +64,7 @@ def parse_matrix(mapping: dict[str, Any], origin: str = "matrix", plugins: Itera
     """
     try:
         plain = json.loads(json.dumps(mapping, default=_path_as_text))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise BenchError(f"{origin}: {error}") from None
     return _parse(plain, Source(origin, Path.cwd()), origin, plugins)
 
