@@ -167,6 +167,7 @@ class _Results:
         """The record of a cell whose stages came to `outcomes`, by role."""
         infos = {role: outcome.info for role, outcome in outcomes.items() if outcome.info}
         infos |= infos.get("evaluation", {}).get("before", {})  # its artifact may be all that the store still has
+        infos = {role: infos[role] for role in stages if role in infos}  # in one order, whatever the store had
         key = stages["evaluation"].key
         record = make_record(cell, verdict.status, verdict.reason, infos, verdict.step, self.device, key)
         self.folder.write(record, [self.store.path(stages[role].kind, stages[role].key) for role in _WITH_FRAMES])
