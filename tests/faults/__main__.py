@@ -50,7 +50,7 @@ def _try_all(chosen: argparse.Namespace, folder: Path) -> int:
     from tests.faults.trial import Row, markdown, read, write
     from tests.faults.world import make_world
 
-    started = time.monotonic()
+    started, commit = time.monotonic(), _commit(chosen.project)
     warm_up()
     for name in ("home", "tmp"):
         (folder / name).mkdir()
@@ -67,7 +67,7 @@ def _try_all(chosen: argparse.Namespace, folder: Path) -> int:
     most = 1 if chosen.short else chosen.each
     faults = [fault for of_kind in kinds.values() for fault in rng.sample(of_kind, min(most, len(of_kind)))]
     rows: dict[str, Row] = {}
-    broken = 0
+    commits, broken = {}, 0
     for number, fault in enumerate(faults):
         found = _try(fault, folder / f"fault{number}")
         rows.setdefault(fault.kind, Row(fault.kind)).add(found)
@@ -76,10 +76,9 @@ def _try_all(chosen: argparse.Namespace, folder: Path) -> int:
             print(f"{'BROKEN' if found.bad else 'kept'}  {fault.kind}: {fault.name}", flush=True)
         if chosen.only:
             print(found.said)
-    commits = read(chosen.out / "faults.csv") if chosen.out else {}
-    commits[_commit(chosen.project)] = list(rows.values())
-    if chosen.out:
-        write(chosen.out, commits)
+        commits = (read(chosen.out / "faults.csv") if chosen.out else {}) | {commit: list(rows.values())}
+        if chosen.out:
+            write(chosen.out, commits)
     print(markdown(commits))
     print(f"{len(faults)} faults in {time.monotonic() - started:.0f} s, {broken} broke a promise")
     return 1 if broken else 0

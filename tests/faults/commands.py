@@ -127,6 +127,7 @@ def surroundings(folder: Path) -> dict[str, str]:
     place = next(parent for parent in folder.parents if (parent / "home").is_dir())
     return {
         "HOME": str(place / "home"),
+        "MPLCONFIGDIR": str(place / "fonts"),  # the list of a machine's fonts, which matplotlib keeps for all its users
         "TMPDIR": str(place / "tmp"),
         "COLUMNS": "500",
         "OMP_NUM_THREADS": "1",

@@ -196,7 +196,7 @@ def _label(world: World, label: str, terminal: bool, work: Path) -> Found:
         bad.append("control characters on the terminal")
     if "\x1b]" in text or "\x1b[31mred" in text or "\u202e" in text:
         bad.append("the label acts on the terminal")
-    for file in sorted((work / "out").rglob("*.*")):
+    for file in [path for path in sorted((work / "out").rglob("*.*")) if path.is_file()]:
         content = file.read_bytes()
         if file.suffix in (".md", ".html", ".tex", ".csv", ".svg") and _CONTROL.search(content.decode()):
             bad.append(f"control characters in {file.name}")
