@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from uuid import uuid4
 from bench.store import locks
 
 MANIFEST = "manifest.json"
+_KEY = re.compile("[0-9a-f]{32}")
 
 
 def sha256(path: Path) -> str:
@@ -60,9 +62,10 @@ class Store:
         return (self.path(kind, key) / MANIFEST).exists()
 
     def artifacts(self) -> Iterator[tuple[str, str]]:
-        """Kind and key of every artifact that was written."""
-        for file in sorted(self.root.glob(f"[!.]*/*/{MANIFEST}")):
-            yield file.parent.parent.name, file.parent.name
+        """Kind and key of every artifact that was written, also where its manifest is gone; not of others' folders."""
+        for folder in sorted(self.root.glob("[!.]*/*/")):
+            if (folder / MANIFEST).is_file() or _KEY.fullmatch(folder.name):
+                yield folder.parent.name, folder.name
 
     def damage(self, kind: str, key: str) -> str | None:
         """What is wrong with an artifact that was written: a missing or altered file; None if it is whole."""

@@ -24,10 +24,8 @@ def faults(world: World, rng: random.Random) -> Iterator[Fault]:
     """Each signal at random moments; two and three runs at once."""
     for victim in VICTIMS:
         for number in range(MOMENTS):
-            once = victim == "all processes by SIGKILL" and number == 0
-            yield Fault(
-                f"a run ended: {victim}", f"moment {number}", partial(_end, world, victim, rng.random()), not once
-            )
+            end = partial(_end, world, victim, rng.random())
+            yield Fault(f"a run ended: {victim}", f"moment {number}", end, True)
     for count in (2, 3):
         for shared in ("store", "output"):
             yield Fault(f"{count} runs at once: one {shared}", "all", partial(_race, world, count, shared), True)

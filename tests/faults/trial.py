@@ -116,17 +116,25 @@ def write(folder: Path, commits: dict[str, list[Row]]) -> None:
 
 
 def markdown(commits: dict[str, list[Row]]) -> str:
-    """One row per kind; in each cell the figures of the commits in their order."""
-    by_commit = [{row.kind: row for row in [*rows, total(rows)]} for rows in commits.values()]
-    kinds = list(dict.fromkeys(kind for rows in by_commit for kind in rows if kind != "all"))
+    """One row per kind; in each cell the figures of the commits in their order, — where one has not tried it.
+
+    The last row is the sum of the kinds that all of them have tried.
+    """
+    by_commit = [{row.kind: row for row in rows} for rows in commits.values()]
+    kinds = list(dict.fromkeys(kind for rows in by_commit for kind in rows))
+    shared = [kind for kind in kinds if all(kind in rows for rows in by_commit)]
+    by_commit = [rows | {"all": total(rows[kind] for kind in shared)} for rows in by_commit]
     lines = [f"Commits: {' → '.join(commits)}.", "", _HEADER, "|:---|" + "---:|" * 7]
     for kind in [*kinds, "all"]:
-        rows = [rows[kind] for rows in by_commit if kind in rows]
+        rows = [rows.get(kind) for rows in by_commit]
         shown = [
-            [f"{row.tried}" for row in rows],
-            [f"{row.noticed}" for row in rows],
-            [f"{row.healed} of {row.to_heal}" if row.to_heal else "" for row in rows],
-            *([f"{getattr(row, name):,}" for row in rows] for name in ("silent", "tracebacks", "lost", "left")),
+            ["—" if row is None else f"{row.tried}" for row in rows],
+            ["—" if row is None else f"{row.noticed}" for row in rows],
+            ["—" if row is None else f"{row.healed} of {row.to_heal}" if row.to_heal else "" for row in rows],
+            *(
+                ["—" if row is None else f"{getattr(row, name):,}" for row in rows]
+                for name in ("silent", "tracebacks", "lost", "left")
+            ),
         ]
         cells = [each[0] if len(set(each)) == 1 else " → ".join(each) for each in shown]
         lines.append(f"| {'**all**' if kind == 'all' else kind} | {' | '.join(cells)} |")

@@ -170,3 +170,13 @@ def test_a_read_only_store_serves_what_it_has_and_says_that_no_more_can_be_writt
         for path in (store.root, *store.root.rglob("*")):
             path.chmod(0o755)
     assert store.unwritable() is None
+
+
+def test_an_artifact_whose_manifest_is_gone_is_still_listed_and_others_folders_are_not(tmp_path):
+    store = Store(tmp_path)
+    with store.build("sft", "0" * 32) as folder:
+        (folder / "model.txt").write_text("weights")
+    (tmp_path / "sft" / "mine").mkdir()
+    (store.path("sft", "0" * 32) / MANIFEST).unlink()
+    assert list(store.artifacts()) == [("sft", "0" * 32)]
+    assert store.damage("sft", "0" * 32) == "manifest.json cannot be read"
