@@ -98,6 +98,7 @@ def test_a_reader_that_goes_away_is_no_error(folder):
     assert len(ended.stdout.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_full_disk_under_the_records_is_one_line_and_the_same_command_carries_on(tmp_path):
     tiny = "{tiny: {layers: 1, width: 16, heads: 2, context: 16, steps: 20}}"
     sizes = "stages: {preferences: {pairs: 64, heldout: 32}}\nevaluation: {prompts: 2, samples: 8}"
