@@ -40,6 +40,11 @@ class Interval:
         """Half the interval's width."""
         return (self.high - self.low) / 2
 
+    def of_a_share(self) -> Interval:
+        """The same for a mean that lies in [0, 1]: the interval does, too."""
+        low, high = (min(max(bound, 0.0), 1.0) if math.isfinite(bound) else bound for bound in (self.low, self.high))
+        return Interval(self.mean, low, high, self.n)
+
     def text(self, seeds: int | None = None) -> str:
         """``0.94 ± 0.05``: the half-width to one digit (two where the first is 1), the mean to the same place.
 

@@ -80,15 +80,15 @@ def share_interval(values: Mapping[Hashable, ArrayLike], confidence: float = 0.9
     Where nothing varies, as where every prompt was won, resampling says nothing of what another prompt would give: the
     interval is then the exact one of a binomial share (Clopper & Pearson 1934), a trial per prompt.
     """
-    found = two_level_bootstrap(values, confidence)
+    found = two_level_bootstrap(values, confidence).of_a_share()
     every = np.concatenate([np.zeros(0), *(np.asarray(each, dtype=float) for each in values.values())])
     every = every[np.isfinite(every)]
-    low, high = np.clip([found.low, found.high], 0, 1)
-    if found.n > 1 and np.ptp(every) == 0:
-        tail, wins, count = (1 - confidence) / 2, every.sum(), len(every)
-        low = stats.beta.ppf(tail, wins, count - wins + 1) if wins > 0 else 0.0
-        high = stats.beta.ppf(1 - tail, wins + 1, count - wins) if wins < count else 1.0
-    return Interval(found.mean, float(low), float(high), found.n)
+    if found.n < 2 or np.ptp(every) > 0:
+        return found
+    tail, wins, count = (1 - confidence) / 2, every.sum(), len(every)
+    low = float(stats.beta.ppf(tail, wins, count - wins + 1)) if wins > 0 else 0.0
+    high = float(stats.beta.ppf(1 - tail, wins + 1, count - wins)) if wins < count else 1.0
+    return Interval(found.mean, low, high, found.n)
 
 
 def interquartile_mean(values_by_seed: ArrayLike) -> float:

@@ -21,11 +21,7 @@ def win_rate_interval(run: RunFrames, cells: pd.DataFrame) -> Interval:
     by_cell = win_rates_of_prompts(run)
     ok = cells[cells["status"] == "ok"]
     by_seed = {s: by_cell[cell] for s, cell in zip(ok["seed"], ok["cell"], strict=True) if cell in by_cell}
-    if by_seed:
-        return share_interval(by_seed)
-    found = mean_interval(ok["win_rate"])
-    low, high = np.clip([found.low, found.high], 0, 1)
-    return Interval(found.mean, float(low), float(high), found.n)
+    return share_interval(by_seed) if by_seed else mean_interval(ok["win_rate"]).of_a_share()
 
 
 @functools.lru_cache(maxsize=1)

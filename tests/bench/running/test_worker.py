@@ -36,8 +36,8 @@ def job(tmp_path):
 
 
 def test_the_code_and_the_data_of_the_key_are_taken(job):
-    _require_the_code_of_the_key(job)
-    _require_the_data_of_the_key(job)
+    assert _require_the_code_of_the_key(job) is None
+    assert _require_the_data_of_the_key(job) is None
 
 
 def test_data_that_changed_since_the_key_was_made_is_refused(job, tmp_path):
