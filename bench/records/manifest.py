@@ -22,12 +22,14 @@ def beside(file: Path) -> Path:
 def replace_files(directory: Path, written: Mapping[str, bool]) -> None:
     """Have files take their place: by name, whether a new one lies beside it (see `beside`) or the old one goes.
 
-    Files that are there and not named stay as they are.
-
-    Raises:
-        Damaged: the manifest that is there cannot be read.
+    Files that are there and not named stay as they are; where the manifest is damaged, they have no checksum any more,
+    and count as damaged until they are made again.
     """
-    digests = manifest(directory)
+    digests: dict[str, str] | None
+    try:
+        digests = manifest(directory)
+    except Damaged:
+        digests = {}
     if digests is None:  # what an earlier release wrote is taken as it is
         there = [directory / name for name in (COMPARISONS, RECORDS, *PACKED.values())]
         digests = {file.name: sha256(file) for file in there if file.is_file()}

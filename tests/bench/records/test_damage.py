@@ -178,6 +178,14 @@ def test_what_stands_in_the_place_of_a_judges_answers_is_not_read_as_such(whole,
     assert state_notes(load_run(run))[0].startswith("Damaged and left out: comparisons.parquet: has no checksum")
 
 
+def test_judging_again_heals_a_damaged_manifest(run):
+    (run / "manifest.json").write_text("{")
+    loaded = load_run(run)
+    assert "manifest.json: not JSON" in loaded.damaged["comparisons.parquet"]
+    write_comparisons(loaded, judged_pairs(loaded).rows, "someone")
+    assert load_run(run).damaged == {}
+
+
 def test_damaged_claims_are_not_frozen_anew(run):
     text = (run / FROZEN).read_text()
     (run / FROZEN).write_text(text.replace("gold", "kl"))
