@@ -8,11 +8,11 @@ import sys
 import tempfile
 import time
 import traceback
-from importlib.metadata import version
 from pathlib import Path
 
 from bench.contracts.errors import BenchError, shown
 from bench.contracts.escaping import visible
+from bench.contracts.release import release
 
 _PLAIN = {
     **dict.fromkeys("−–—‐‑·", "-"), **dict.fromkeys("‘’", "'"), **dict.fromkeys("“”", '"'),
@@ -52,7 +52,7 @@ def _log(error: Exception) -> Path:
         "w", prefix="bench-error-", suffix=".log", encoding="utf-8", errors="replace", delete=False
     ) as file:
         print(time.strftime("%Y-%m-%d %H:%M:%S"), *sys.argv, file=file)
-        print(f"alignment-bench {version('alignment-bench')}, Python {platform.python_version()}", file=file)
+        print(f"alignment-bench {release()}, Python {platform.python_version()}", file=file)
         print(platform.platform(), file=file)
         traceback.print_exception(error, file=file)
     return Path(file.name)

@@ -54,10 +54,10 @@ class Plugin(Settings):
 
 
 def _too_new(who: str, contract: int) -> str:
-    from importlib.metadata import version
+    from bench.contracts.release import release
 
     return (
         f"{who} is written for contract {contract} of the bench, and this release, alignment-bench "
-        f"{version('alignment-bench')}, has contract {CONTRACT}: install a newer alignment-bench, "
+        f"{release()}, has contract {CONTRACT}: install a newer alignment-bench, "
         f"or a release of the plug-in that is written for contract {CONTRACT}"
     )

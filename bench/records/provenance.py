@@ -5,9 +5,9 @@ from __future__ import annotations
 import platform
 import subprocess
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
+from bench.contracts.release import release
 from bench.stages.graph import library_versions
 
 
@@ -15,7 +15,7 @@ from bench.stages.graph import library_versions
 def versions() -> dict[str, str]:
     """Releases of the bench and of the libraries that results depend on."""
     return {
-        "alignment-bench": version("alignment-bench"),
+        "alignment-bench": release(),
         "python": platform.python_version(),
         **library_versions(),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -32,7 +33,8 @@ class Job:
         prompts: JSON file, a list of texts.
         out: directory for the trained policy and ``log.json``.
         paced: wait for a line on standard input before each step and answer with its seconds, by the clock and of the
-            processor; write nothing.
+            processor, and the most memory in use so far; write nothing.
+        device: ``"cpu"`` or ``"cuda"``.
     """
 
     tokenizer: str
@@ -44,6 +46,7 @@ class Job:
     steps: int
     completion_tokens: int
     paced: bool = False
+    device: str = "cpu"
     rollouts: int = 128
     epochs: int = 2
     minibatches: int = 2
@@ -60,7 +63,7 @@ class Job:
 
     def settings(self) -> dict[str, Any]:
         """All that is not a place or a seed."""
-        places = ("tokenizer", "policy", "reward_model", "prompts", "out", "seed", "paced")
+        places = ("tokenizer", "policy", "reward_model", "prompts", "out", "seed", "paced", "device")
         return {name: value for name, value in asdict(self).items() if name not in places}
 
     def start(self, side: str, peer: str, log: IO[str]) -> subprocess.Popen[str]:
@@ -68,7 +71,8 @@ class Job:
         file = Path(self.out) / "job.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
-        env = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+        env = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+        env |= {"CUDA_VISIBLE_DEVICES": ""} if self.device == "cpu" else {}
         # as in the bench's own worker, see `bench.running.pool`: for either side
         env |= {"MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_MMAP_THRESHOLD_": str(1 << 30)}
         if side != OURS:
@@ -122,8 +126,10 @@ class Pacer(TrainerCallback):
         """Where the step is whole, report it and wait for the next one's turn."""
         self.calls += 1
         if self.calls % self.updates == 0:
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()  # what was only asked for until now
             clock, processor = time.perf_counter() - self.started[0], time.process_time() - self.started[1]
-            self._wait(f"seconds {clock:.6f} {processor:.6f}")
+            self._wait(f"seconds {clock:.6f} {processor:.6f} {most_memory()}")
         return control
 
 
@@ -131,6 +137,13 @@ def finish(job: Job, policy: PreTrainedModel, log: list[dict[str, float]]) -> No
     """Write the trained policy, and the log: one row per step of rollouts with `reward` and `kl`."""
     policy.save_pretrained(job.out)
     (Path(job.out) / "log.json").write_text(json.dumps({"versions": versions(), "log": log}), encoding="utf-8")
+
+
+def most_memory() -> int:
+    """The most bytes that this process has held so far: of the GPU where it uses one, else resident."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def versions() -> dict[str, str]:

@@ -23,7 +23,7 @@ def main() -> None:
         args=PolicyGradientConfig(
             output_dir=job.out,
             seed=job.seed,
-            use_cpu=True,
+            use_cpu=job.device == "cpu",
             bf16=False,
             gradient_checkpointing=False,
             report_to="none",

@@ -131,7 +131,7 @@ def step(process: subprocess.Popen[str], line: str) -> Seconds:
     assert process.stdin is not None
     process.stdin.write(line + "\n")
     process.stdin.flush()
-    _, clock, processor = answer(process, "seconds")
+    _, clock, processor, _ = answer(process, "seconds")
     return float(clock), float(processor)
 
 
