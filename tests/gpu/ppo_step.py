@@ -50,7 +50,8 @@ def main() -> None:
                     device=DEVICE,
                 )
                 processes[side] = job.start(side, chosen.peer, log)
-                answer(processes[side], "ready")
+            for process in processes.values():
+                answer(process, "ready")
             found: dict[str, list[tuple[float, int]]] = {arm: [] for arm in arms}
             for number in range(1 - (1 if chosen.small else WARM_UP), rounds + 1):
                 for arm, line in arms.items():
