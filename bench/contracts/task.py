@@ -107,6 +107,13 @@ class Task(Plugin):
         """A data set's own preference pairs (`prompt`, `chosen`, `rejected`); `split` is ``"train"`` or ``"test"``."""
         raise BenchError(f"task {self.name} has no preference pairs of its own")
 
+    def labelled(self, split: str) -> Dataset:
+        """A data set's own answers, labelled one by one: `prompt`, `completion`, `label` (true: wanted).
+
+        For data without pairs. There are wanted and unwanted ones in the whole, if not in each split.
+        """
+        raise BenchError(f"task {self.name} has no labelled answers of its own")
+
     def probes(self) -> list[Probe]:
         """Multiple-choice questions, for calibration. Independent of any seed."""
         raise BenchError(f"task {self.name} has no probes")
@@ -148,6 +155,11 @@ class Task(Plugin):
     def has_preferences(self) -> bool:
         """Can preference pairs be had, from the data or from an annotator?"""
         return self.has_pairs or self.has_annotator
+
+    @property
+    def has_labelled(self) -> bool:
+        """Does the task bring answers that are labelled wanted or unwanted one by one?"""
+        return self._has("labelled")
 
     @property
     def has_annotator(self) -> bool:

@@ -194,11 +194,14 @@ def _recorded(record: Record | None, cell: Cell, key: str) -> Status | None:
 def _unfit(cell: Cell) -> str | None:
     """Why the cell's method cannot run on its task, or None."""
     task, method = cell.task.task, cell.arm.method
-    has_labels = {"preferences": task.has_preferences, "ratings": task.has_ratings}
+    takes_labelled = method.unpaired or "preferences" not in type(method).needs  # what only its reward model is made of
+    has_preferences = task.has_preferences or (task.has_labelled and takes_labelled)
+    has_labels = {"preferences": has_preferences, "ratings": task.has_ratings}
     for labels in sorted(cell.arm.rests_on & has_labels.keys()):
         if not has_labels[labels]:
             needs = ", ".join(sorted(type(method).needs))
-            return f"method {method.name!r} needs {needs}, and task {cell.task.label!r} has no {labels}"
+            but = " but answers labelled one by one" if task.has_labelled and labels == "preferences" else ""
+            return f"method {method.name!r} needs {needs}, and task {cell.task.label!r} has no {labels}{but}"
     return method.unfit_for(task)
 
 

@@ -177,7 +177,7 @@ def pair_columns(job: Job, model: PreTrainedModel, settings: Evaluation) -> dict
         return {}
     pairs = job.pairs("heldout")
     pairs = pairs.select(range(min(settings.references, len(pairs))))
-    if len(pairs) == 0:
+    if len(pairs) == 0 or "chosen" not in pairs.column_names:
         return {}
     return {
         f"{side}_logp": -token_nll(model, job.tokenizer, pairs["prompt"], pairs[side], BATCH)[0]

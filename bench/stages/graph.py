@@ -61,10 +61,10 @@ def stages_of(cell: Cell, matrix: Matrix, device: str) -> dict[str, Stage]:
     labels = arm.stages.reward_model.made_of
     if task.has_ratings and "ratings" in {labels, *arm.rests_on}:
         stages["ratings"] = new("ratings", _some(stages, "base", "sft"), settings=_json(arm.stages.ratings))
-    if task.has_preferences and labels in stages:
+    if "preferences" in stages and labels in stages:
         parents = _some(stages, "base", "sft", "preferences", labels)
         stages["reward_model"] = new("reward_model", parents, settings=_json(arm.stages.reward_model), split="train")
-    if task.has_preferences and not task.has_gold:
+    if "preferences" in stages and not task.has_gold:
         stages["judge"] = new.judge(matrix.stages)
 
     evaluation = _json(matrix.evaluation)
@@ -125,7 +125,7 @@ class _StageMaker:
         model = _json(source) if isinstance(source, Settings) else str(source)
         base = self("base", {}, model=model, model_digest=_model_digest(model))
         stages = {"base": base, "sft": self("sft", {"base": base}, settings=_json(settings.sft))}
-        if self.cell.task.task.has_preferences:
+        if self.cell.task.task.has_preferences or self.cell.task.task.has_labelled:
             stages["preferences"] = self("preferences", stages, settings=_json(settings.preferences))
         return stages
 

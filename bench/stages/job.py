@@ -18,7 +18,7 @@ from bench.models.ensemble import Ensemble, load_reward_model
 from bench.models.learned_reward import RewardModel
 from bench.models.loading import load_model
 from bench.models.tokenizers import load_tokenizer
-from bench.stages.artifact import POINTER
+from bench.stages.artifact import INFO, POINTER
 from bench.store.folder_digest import folder_digest
 from bench.workbench.method import Method
 
@@ -107,6 +107,16 @@ class Job:
     def load_reward_model(self, role: str = "reward_model") -> PreTrainedModel | Ensemble:
         """The proxy reward model, or the one trained on held-out pairs (role ``"judge"``)."""
         return load_reward_model(self.parents[role], self.tokenizer)
+
+    def lacks(self, role: str, split: str) -> str | None:
+        """Why the artifact of `role` has nothing of a split (``"train"`` or ``"heldout"``); None where it has.
+
+        No pair may fit the model's context: then there is no reward model fitted on them either, and what needs
+        neither goes on without.
+        """
+        info = self.parents[role] / INFO
+        said: dict[str, str] = json.loads(info.read_text(encoding="utf-8")).get("lacks", {}) if info.exists() else {}
+        return said.get(split)
 
     def reward_model(self, role: str = "reward_model") -> RewardModel:
         """The same as a callable, on this job's device; its calls are not charged to anybody."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.contracts.errors import Skipped
 from bench.contracts.stage_settings import Evaluation
 from bench.measures.diversity import token_entropy
 from bench.measures.perplexity import perplexity
@@ -78,6 +79,9 @@ def run(job: Job) -> dict[str, Any]:
     """Train; write the policy to ``policy/``, and, also when training diverges, its curve to ``curve.parquet`` and what
     its trainer logged (columns `step`, `name`, `value`) to ``training.parquet``."""
     settings = Evaluation(**job.spec["settings"])
+    for role in sorted(type(job.method).needs):
+        if reason := job.lacks(role, "train"):
+            raise Skipped(reason)
     seed_everything(job.seed)
     curve = Curve(job, settings)
     workbench = make_workbench(job)

@@ -1,11 +1,13 @@
-"""Stage `preferences`: training pairs and held-out pairs, the data set's own or annotated samples of π0."""
+"""Stage `preferences`: training pairs and held-out pairs, the data set's own or annotated samples of π0; or, of data
+without pairs, its labelled answers."""
 
 from __future__ import annotations
 
+from statistics import median_high
 from typing import TYPE_CHECKING, Any
 
 from bench.contracts.stage_settings import PreferencesStage
-from bench.models.encoding import within_context
+from bench.models.encoding import encode_sequences, within_context
 from bench.models.loading import context_length
 from bench.stages.job import Job, seed_everything
 from bench.workbench.annotating import annotate
@@ -18,16 +20,25 @@ if TYPE_CHECKING:
 def run(job: Job) -> dict[str, Any]:
     """Write ``train.parquet`` and ``heldout.parquet`` with columns `prompt`, `chosen`, `rejected`.
 
-    Pairs that an annotator who grades has compared have a further column `grade`: how much better, 1 to 3.
+    Pairs that an annotator who grades has compared have a further column `grade`: how much better, 1 to 3. Labelled
+    answers have the columns `prompt`, `completion`, `label`. A split of which nothing fits is empty, and said to be so:
+    see `Job.lacks`.
     """
     settings = PreferencesStage(**job.spec["settings"])
     seed_everything(job.seed)
     info: dict[str, Any] = {}
-    if job.task.has_pairs:
+    if job.task.has_pairs or not job.task.has_preferences:
+        what, own = ("pair", job.task.pairs) if job.task.has_pairs else ("labelled answer", job.task.labelled)
         context = context_length(job.load_sft())
-        train, long_train = within_context(job.task.pairs("train"), job.tokenizer, context)
-        heldout, long_heldout = within_context(job.task.pairs("test"), job.tokenizer, context)
-        info["set_aside"] = {"pairs longer than the model's context": long_train + long_heldout}
+        given = {"train": own("train"), "heldout": own("test")}
+        fitting = {split: within_context(rows, job.tokenizer, context) for split, rows in given.items()}
+        info["set_aside"] = {f"{what}s longer than the model's context": sum(more for _, more in fitting.values())}
+        info["lacks"] = {
+            split: _none_fits(f"{'training' if split == 'train' else 'held-out'} {what}", given[split], job, context)
+            for split, (rows, _) in fitting.items()
+            if len(rows) == 0
+        }
+        train, heldout = (rows for rows, _ in fitting.values())
         train = train.shuffle(seed=job.seed).select(range(min(settings.pairs, len(train))))
         heldout = heldout.select(range(min(settings.heldout, len(heldout))))
     else:
@@ -38,6 +49,17 @@ def run(job: Job) -> dict[str, Any]:
     train.to_parquet(job.directory / "train.parquet")
     heldout.to_parquet(job.directory / "heldout.parquet")
     return info | {"gold_labels": len(train), "pairs": len(train), "heldout_pairs": len(heldout)}
+
+
+def _none_fits(what: str, rows: Dataset, job: Job, context: int) -> str:
+    """What to say where none of `rows` fits the context: how long a one would do."""
+    if len(rows) == 0:
+        return f"there is no {what}"
+    answers = [name for name in ("completion", "chosen", "rejected") if name in rows.column_names]
+    by_column = [map(len, encode_sequences(job.tokenizer, rows["prompt"], rows[name])) for name in answers]
+    lengths = [max(each) for each in zip(*by_column, strict=True)]
+    enough = f"{min(lengths):,} would take the shortest, {median_high(lengths):,} half of them"
+    return f"no {what} fits the model's context of {context:,} tokens: {enough}"
 
 
 def sampled_pairs(job: Job, policy: ModelPolicy, split: str, count: int, seed: int) -> tuple[Dataset, int]:

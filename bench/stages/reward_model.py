@@ -1,4 +1,4 @@
-"""Stage `reward_model`: a reward model, or an ensemble, fitted on pairs or on ratings.
+"""Stage `reward_model`: a reward model, or an ensemble, fitted on pairs, on labelled answers or on ratings.
 
 Trained on the training split it is the proxy that methods maximise; trained on the held-out pairs it is the judge of
 tasks whose gold reward nobody knows. Either is tested on the pairs that the other was trained on.
@@ -7,7 +7,7 @@ tasks whose gold reward nobody knows. Either is tested on the pairs that the oth
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from bench.models.ensemble import Ensemble
 from bench.models.learned_reward import RewardModel, text_scores
 from bench.models.loading import load_classifier, new_classifier
 from bench.models.training.callbacks import MethodCallback, training_arguments
-from bench.models.training.reward_fitting import MIDDLE, fit_ratings, fit_reward_model, language_head
+from bench.models.training.reward_fitting import MIDDLE, fit_labels, fit_ratings, fit_reward_model, language_head
 from bench.stages.job import Job, seed_everything
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ def run(job: Job) -> dict[str, Any]:
     own, other = ("train", "heldout") if job.spec["split"] == "train" else ("heldout", "train")
     unseen = job.pairs(other)
     rows = job.pairs(own) if settings.fit == "pairs" else job.ratings(own)
+    if reason := job.lacks(settings.made_of, own):
+        return {"lacks": {own: reason}}
     if len(rows) == 0:
         raise BenchError(f"no {own} {settings.fit} to train a reward model on")
     curve: list[dict[str, float]] = []
@@ -55,7 +57,7 @@ def run(job: Job) -> dict[str, Any]:
         "tokens_trained": sum(tokens for _, tokens in fitted),
         "accuracy_heldout": measures.get("reward_model_accuracy"),
         "measures": measures,
-        "pairs_heldout": len(unseen),
+        "pairs_heldout": len(sides(unseen)[0].prompts),
         "curve": curve,
     }
     if settings.fit == "pairs":
@@ -96,6 +98,11 @@ def fit_member(
     }
     if settings.fit == "ratings":
         return module, fit_ratings(module, job.tokenizer, rows, arguments, callbacks)
+    if "label" in rows.column_names:
+        for name in ("margin", "lm_weight"):
+            if getattr(settings, name):
+                raise BenchError(f"reward_model.{name}: goes with pairs, and this data has labelled answers; use 0")
+        return module, fit_labels(module, job.tokenizer, rows, arguments, callbacks)
     head = language_head(module, start_language_model(job, settings)) if settings.lm_weight else None
     tokens = fit_reward_model(
         module, job.tokenizer, rows, arguments, callbacks, settings.margin, settings.lm_weight, head
@@ -121,22 +128,45 @@ def start_language_model(job: Job, settings: RewardModelStage) -> PreTrainedMode
 def quality(score: Score, pairs: Dataset, gold: Score | None = None) -> dict[str, float]:
     """How good `score` is on `pairs`, by the names of `bench.measures`; nothing without pairs.
 
-    Accuracy, calibration error and NLL; and the rank correlation with `gold` over the completions of all pairs.
+    Accuracy, calibration error and NLL; and the rank correlation with `gold` over the completions of all pairs. Of
+    labelled answers, see `sides`, the same of which of two is the wanted one.
     """
-    if len(pairs) == 0:
+    texts = sides(pairs)
+    if len(texts[0].prompts) == 0:
         return {}
-    chosen, rejected = (np.array(score(pairs["prompt"], pairs[side])) for side in ("chosen", "rejected"))
+    chosen, rejected = (np.array(score(*side)) for side in texts)
     measures = {
         "reward_model_accuracy": pair_accuracy(chosen, rejected),
         "reward_model_ece": pair_ece(chosen, rejected),
         "reward_model_nll": pair_nll(chosen, rejected),
     }
     if gold is not None:
-        gold_scores = [gold(pairs["prompt"], pairs[side]) for side in ("chosen", "rejected")]
+        gold_scores = [gold(*side) for side in texts]
         measures["reward_model_rank_correlation"] = rank_correlation(
             np.concatenate([chosen, rejected]), np.concatenate(gold_scores)
         )
     return measures
+
+
+class Side(NamedTuple):
+    """One side of every pair."""
+
+    prompts: Sequence[Prompt]
+    completions: Sequence[Completion]
+
+
+def sides(pairs: Dataset) -> tuple[Side, Side]:
+    """What is chosen and what is rejected in `pairs`; of labelled answers, the n-th wanted and the n-th unwanted one.
+
+    If a score is the log-odds of being wanted, σ of a difference is the probability that the first is the wanted one,
+    also where the prompts of the two differ.
+    """
+    if "label" not in pairs.column_names:
+        return Side(pairs["prompt"], pairs["chosen"]), Side(pairs["prompt"], pairs["rejected"])
+    wanted, unwanted = ([i for i, label in enumerate(pairs["label"]) if label is which] for which in (True, False))
+    both = (pairs.select(rows[: min(len(wanted), len(unwanted))]) for rows in (wanted, unwanted))
+    first, second = (Side(rows["prompt"], rows["completion"]) for rows in both)
+    return first, second
 
 
 def squared_error(score: Score, ratings: Dataset) -> float | None:

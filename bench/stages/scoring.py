@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from bench.models.learned_reward import RewardModel
 from bench.models.sequence_scores import reference_scores, sequence_scores
 from bench.stages.job import Job
 from bench.workbench.policy import Samples
@@ -27,8 +28,8 @@ class Scorer:
     def __init__(self, job: Job) -> None:
         self.task = job.task
         self.reference = job.load_sft().to(job.device).eval().requires_grad_(False)
-        self.proxy = job.reward_model() if "reward_model" in job.parents else None
-        self.heldout = job.reward_model("judge") if "judge" in job.parents else None
+        self.proxy = _fitted(job, "reward_model", "train")
+        self.heldout = _fitted(job, "judge", "heldout")
 
     @property
     def judge(self) -> str | None:
@@ -58,3 +59,8 @@ class Scorer:
             frame[f"gold_{part}"] = values
         frame["judge"] = self.heldout(samples.prompts, samples.completions) if self.heldout else frame["gold"]
         return frame
+
+
+def _fitted(job: Job, role: str, split: str) -> RewardModel | None:
+    """The job's reward model of a role, if it has one and there was something to fit it on."""
+    return job.reward_model(role) if role in job.parents and job.lacks(role, split) is None else None

@@ -27,11 +27,15 @@ class Method(Plugin):
     and ``"reward_model"``. The base model, the SFT model (the reference π0), prompts and demonstrations are always
     there.
 
+    `unpaired` says that the method takes, where the data has no pairs, completions labelled wanted or unwanted one by
+    one: `workbench.preferences` then has the columns `prompt`, `completion`, `label`.
+
     `search_space` says what `bench tune` may try: the two or three hyper-parameters that matter most, each with a
     `Range` or a `Choice` around its default.
     """
 
     needs: ClassVar[set[str]] = set()
+    unpaired: ClassVar[bool] = False
     search_space: ClassVar[SearchSpace] = {}
 
     @classmethod

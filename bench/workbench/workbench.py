@@ -114,7 +114,11 @@ class Workbench:
 
     @property
     def preferences(self) -> Dataset:
-        """Training pairs: columns `prompt`, `chosen`, `rejected`."""
+        """Training pairs: columns `prompt`, `chosen`, `rejected`.
+
+        Of data without pairs, for a method that takes them (`Method.unpaired`), labelled answers: `prompt`,
+        `completion`, `label` (true: wanted).
+        """
         self._declared("preferences")
         return self._rows("preferences", self.load_preferences)
 

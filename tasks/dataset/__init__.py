@@ -12,10 +12,11 @@ folder written by ``datasets.Dataset.save_to_disk``.
 | conversations, chosen, rejected | ShareGPT: messages as (from, value) |
 | instruction, input, output, chosen, rejected | Alpaca: the prompt is instruction, newline, input |
 | prompt, completion | demonstrations alone; so are messages, conversations, or Alpaca without a pair |
+| prompt, completion, label | TRL's unpaired format: answers that are wanted or not, in any spelling of yes and no |
 | text (or Text) | plain texts: the first `prompt_words` are the prompt, the rest the completion |
 
 A file with pairs and a completion of its own gives both; without one, the chosen answers are the
-demonstrations. A `quality` column grades the demonstrations.
+demonstrations, and of labelled answers the wanted ones. A `quality` column grades the demonstrations.
 
 **Where prompt and completion meet** in texts, ``prompt + completion`` is the whole. An HH prompt ends in
 "\\n\\nAssistant:" and the answer starts with its space. In other texts, where no white space stands at the
@@ -48,6 +49,7 @@ from bench.contracts.task import Completion, Probe, Prompt
 from bench.models.encoding import PLAIN_CHAT_TEMPLATE, text_of
 from tasks.dataset.choices import read_choices
 from tasks.dataset.gold import Classifier, classifier
+from tasks.dataset.overlap import key, near_copies
 from tasks.dataset.reading import NumberedRow, digest, digest_of_rows, read, read_hub
 from tasks.dataset.rows import COLUMNS, Limits, Row, parse
 
@@ -58,8 +60,9 @@ if TYPE_CHECKING:
 class DataSet(Annotated):
     """Your own preferences or demonstrations, from a file, a folder or the hub.
 
-    The split into train and test goes by a hash of the prompt: no prompt is in both, whatever the seed. The data
-    is read when first asked for: whatever needs it may raise `BenchError`.
+    The split into train and test goes by a hash of the prompt, or of a dialogue's first question, whatever its case,
+    Unicode form and white space: none is in both, whatever the seed. What nearly is, is counted (`about`). The data is
+    read when first asked for: whatever needs it may raise `BenchError`.
 
     Nobody knows the gold reward, unless `gold_texts` gives labelled texts to learn one from: then gold, in [0, 1], is
     that classifier's probability that prompt and completion together are positive (in conversations, the answer
@@ -109,7 +112,7 @@ class DataSet(Annotated):
                 raise ValueError(f"{name!r} is no column of TRL's{nearest(name, COLUMNS)}")
             if not own:
                 raise ValueError(f"{name!r} is mapped to no column")
-            if name in ("quality", "messages", "text") and isinstance(own, list) and len(own) > 1:
+            if name in ("label", "quality", "messages", "text") and isinstance(own, list) and len(own) > 1:
                 raise ValueError(f"{name!r} is one column: only texts can be joined")
         return columns
 
@@ -130,11 +133,12 @@ class DataSet(Annotated):
             {"prompt": row.prompt, "completion": row.completion or row.chosen}
             | ({} if row.quality is None else {"quality": row.quality})
             for row in self._splits["train"]
+            if row.label is not False
         )
 
     def prompts(self, split: str) -> Dataset:
         """The split's prompts, each once."""
-        return _dataset({"prompt": p} for p in {_key(r.prompt): r.prompt for r in self._splits[split]}.values())
+        return _dataset({"prompt": p} for p in {_same(r.prompt): r.prompt for r in self._splits[split]}.values())
 
     def pairs(self, split: str) -> Dataset:
         """The data's own preference pairs."""
@@ -144,10 +148,20 @@ class DataSet(Annotated):
             {"prompt": row.prompt, "chosen": row.chosen, "rejected": row.rejected} for row in self._splits[split]
         )
 
+    def labelled(self, split: str) -> Dataset:
+        """The data's own answers that are wanted or not: `prompt`, `completion`, `label`."""
+        if not self.has_labelled:
+            return super().labelled(split)
+        return _dataset(
+            {"prompt": row.prompt, "completion": row.completion, "label": row.label} for row in self._splits[split]
+        )
+
     def references(self) -> Dataset:
         """The test split's chosen answers, or its completions where it has no pairs."""
         return _dataset(
-            {"prompt": row.prompt, "completion": row.chosen or row.completion} for row in self._splits["test"]
+            {"prompt": row.prompt, "completion": row.chosen or row.completion}
+            for row in self._splits["test"]
+            if row.label is not False
         )
 
     def corpus(self, seed: int) -> list[str]:
@@ -190,6 +204,11 @@ class DataSet(Annotated):
         """Does the data hold pairs, and not demonstrations alone?"""
         return self._rows[0].chosen is not None
 
+    @property
+    def has_labelled(self) -> bool:
+        """Does the data hold wanted and unwanted answers, each by itself?"""
+        return {row.label for row in self._rows} >= {True, False}
+
     def report(self) -> dict[str, int]:
         """How many rows were set aside, by reason, until `max_rows` good ones were found."""
         return {reason: len(numbers) for reason, numbers in self._bad.items()}
@@ -199,11 +218,15 @@ class DataSet(Annotated):
         return {reason: numbers[:most] for reason, numbers in self._bad.items()}
 
     def about(self) -> dict[str, float]:
-        """How good the gold classifier is on labelled texts that it was not trained on, and how many there are."""
-        if not self.has_gold:
-            return {}
-        gold = self._gold[0]
-        return {"gold_accuracy": gold.accuracy, "gold_texts": gold.trained, "gold_texts_heldout": gold.heldout}
+        """How many prompts there are, and how many test prompts have a near copy among those for training; how many
+        answers are no demonstrations; how good the gold classifier is on labelled texts that it was not trained on."""
+        found: dict[str, float] = dict(self._overlap)
+        if unwanted := sum(row.label is False for row in self._rows):
+            found["answers labelled unwanted"] = unwanted
+        if self.has_gold:
+            gold = self._gold[0]
+            found |= {"gold_accuracy": gold.accuracy, "gold_texts": gold.trained, "gold_texts_heldout": gold.heldout}
+        return found
 
     def content_digest(self) -> str:
         """SHA-256 of the file, of all files of the folder, or of the hub's rows; and of gold texts and questions."""
@@ -255,19 +278,31 @@ class DataSet(Annotated):
 
     @cached_property
     def _splits(self) -> dict[str, list[Row]]:
-        """The prompts with the smallest hashes are the test split: the share is exact, and never none."""
-        order = sorted({_key(row.prompt) for row in self._rows}, key=lambda k: hashlib.sha256(k.encode()).digest())
+        """The keys with the smallest hashes are the test split: the share is exact, and never none."""
+        keys = [key(row.prompt) for row in self._rows]
+        order = sorted(set(keys), key=lambda k: hashlib.sha256(k.encode()).digest())
         if len(order) < 2:
-            raise BenchError(f"{self.path or self.hub}: one prompt alone cannot be split into train and test")
+            why = (
+                "one prompt alone"
+                if len({_same(row.prompt) for row in self._rows}) == 1
+                else ("dialogues that all begin with one question")
+            )
+            raise BenchError(f"{self.path or self.hub}: {why} cannot be split into train and test")
         test = set(order[: min(max(round(self.heldout * len(order)), 1), len(order) - 1)])
+        by_key = list(zip(keys, self._rows, strict=True))
         return {
-            "train": [row for row in self._rows if _key(row.prompt) not in test],
-            "test": [row for row in self._rows if _key(row.prompt) in test],
+            "train": [row for each, row in by_key if each not in test],
+            "test": [row for each, row in by_key if each in test],
         }
 
+    @cached_property
+    def _overlap(self) -> dict[str, int]:
+        train, test = ({text_of(row.prompt) for row in self._splits[split]} for split in ("train", "test"))
+        return {"test prompts": len(test), "of them with a near copy in train": near_copies(train, sorted(test))}
 
-def _key(prompt: Prompt) -> str:
-    """What makes two prompts the same: all but the white space around them."""
+
+def _same(prompt: Prompt) -> str:
+    """What makes two prompts one to sample from: all but the white space around them."""
     return prompt.strip() if isinstance(prompt, str) else json.dumps(prompt)
 
 

@@ -12,6 +12,12 @@ from tasks.dataset.reading import BadRow, is_utf8
 
 ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant", "system": "system"}
 
+LONGEST_TEXT = 1_000_000
+"""Characters: some 250,000 tokens, more than any model here reads."""
+LONGEST_WORD = 10_000
+"""Characters of one kind in a row: no text, and the time that a tokenizer's training takes grows with their square."""
+_ENDLESS = re.compile("|".join(f"{kind}{{{LONGEST_WORD},}}" for kind in (r"\w", r"\s", r"[^\w\s]")))
+
 _WANTED = {"true", "1", "1.0", "yes", "chosen", "good", "desirable"}
 _UNWANTED = {"false", "0", "0.0", "no", "rejected", "bad", "undesirable"}
 _MEDIA = re.compile("(image|picture|audio|video)s?", re.IGNORECASE)
@@ -25,10 +31,10 @@ def wanted(label: Any) -> bool | None:
     return True if word in _WANTED else False if word in _UNWANTED else None
 
 
-def are_labels(rows: Iterable[Mapping[str, Any]]) -> bool:
-    """Does the column `label` say of every row whether it is wanted? Else it is a class, or somebody's note."""
-    values = [row["label"] for row in rows if not is_empty(row.get("label"))]
-    return bool(values) and all(wanted(value) is not None for value in values)
+def are_labels(values: Iterable[Any]) -> bool:
+    """Do the values of a column, where there are any, all say whether an answer is wanted? Else they are classes."""
+    given = [value for value in values if not is_empty(value)]
+    return bool(given) and all(wanted(value) is not None for value in given)
 
 
 def require_text_alone(fields: Mapping[str, Any]) -> None:
@@ -92,6 +98,10 @@ def _part(part: Any, name: str) -> str:
 def _text(text: str) -> str:
     if not is_utf8(text):
         raise BadRow("not UTF-8")
+    if len(text) > LONGEST_TEXT:
+        raise BadRow(f"a text of more than {LONGEST_TEXT:,} characters")
+    if len(text) >= LONGEST_WORD and _ENDLESS.search(text):
+        raise BadRow(f"a word of {LONGEST_WORD:,} characters or more")
     if found := _MEDIA_IN_TEXT.search(text):
         raise BadRow(f"has {found[1]}s, which are not read")
     return text

@@ -6,7 +6,7 @@ import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.contracts.errors import BenchError, nearest
@@ -15,7 +15,7 @@ from bench.models.encoding import text_of
 from tasks.dataset.fields import are_labels, is_empty, require_text_alone, text_or_messages, wanted
 from tasks.dataset.reading import BadRow, NumberedRow
 
-COLUMNS = ("prompt", "chosen", "rejected", "completion", "quality", "messages", "text")
+COLUMNS = ("prompt", "chosen", "rejected", "completion", "label", "quality", "messages", "text")
 EXPECTED = (
     "prompt, chosen, rejected (or chosen and rejected as whole dialogues); prompt, completion; messages; "
     "conversations, chosen, rejected; instruction, input, output; text"
@@ -27,13 +27,14 @@ HUMAN, ASSISTANT = "\n\nHuman:", "\n\nAssistant:"
 
 @dataclass(frozen=True)
 class Row:
-    """One good row: a prompt with a preference pair, a demonstration, or both."""
+    """One good row: a prompt with a preference pair, a demonstration, or both; or an answer labelled wanted or not."""
 
     prompt: Prompt
     chosen: Completion | None = None
     rejected: Completion | None = None
     completion: Completion | None = None
     quality: float | None = None
+    label: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,10 @@ def parse(
     raw = list(raw)
     found = list(dict.fromkeys(column for _, row in raw if isinstance(row, dict) for column in row))
     names = find_columns(source, found, columns)
-    labelled = "label" in found and are_labels(row for _, row in raw if isinstance(row, dict))
+    label = names.pop("label", [""])[0]
+    labelled = bool(label) and are_labels(row.get(label) for _, row in raw if isinstance(row, dict))
+    if "label" in columns and not labelled:
+        raise BenchError(f"{source}: `columns.label`: not every value of {label!r} says whether an answer is wanted")
     mapped = {column for own in names.values() for column in own}
     rows: list[Row] = []
     bad: dict[str, list[int]] = {}
@@ -74,10 +78,9 @@ def parse(
             if isinstance(fields, BadRow):
                 raise fields
             require_text_alone({name: value for name, value in fields.items() if name not in mapped})
-            # TRL's unpaired format: an answer that is labelled unwanted is no demonstration
-            if labelled and wanted(fields.get("label")) is False:
-                raise BadRow("label is false")
             row = parse_row(fields, names, limits)
+            if labelled:
+                row = _with_label(row, wanted(fields.get(label)))
             if rows and isinstance(row.prompt, str) != isinstance(rows[0].prompt, str):
                 raise BadRow("text among conversations or the reverse")
             rows.append(row)
@@ -86,7 +89,20 @@ def parse(
     if not rows:
         counts = ", ".join(f"{reason}: {len(numbers)}" for reason, numbers in bad.items())
         raise BenchError(f"{source}: no good row left of {len(raw)} ({counts}){_hint(found, names)}")
+    if all(row.label is False for row in rows):
+        raise BenchError(f"{source}: {label!r} says of no answer that it is wanted: there is nothing to demonstrate")
     return rows, bad
+
+
+def _with_label(row: Row, label: bool | None) -> Row:
+    """TRL's unpaired format: an answer by itself, wanted or not."""
+    if row.chosen is None:
+        if label is None:
+            raise BadRow("label is missing")
+        return replace(row, label=label)
+    if label is False:
+        raise BadRow("label is false")
+    return row
 
 
 def _hint(found: Sequence[str], names: Mapping[str, Sequence[str]]) -> str:
@@ -166,7 +182,8 @@ def parse_row(fields: Mapping[str, Any], names: Mapping[str, Sequence[str]], lim
         raise BadRow(f"prompt longer than {limits.prompt} characters")
     if limits.completion is not None and max(len(text_of(a)) for a in answers.values()) > limits.completion:
         raise BadRow(f"completion longer than {limits.completion} characters")
-    return Row(prompt, **answers, quality=_quality(fields, names))
+    chosen, rejected, completion = (answers.get(name) for name in ("chosen", "rejected", "completion"))
+    return Row(prompt, chosen, rejected, completion, _quality(fields, names))
 
 
 def plain(text: str) -> str:

@@ -5,6 +5,8 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
+import trl
+from trl.data_utils import unpair_preference_dataset
 
 from methods.cdpo import CDPO
 from methods.dpo import DPO
@@ -89,6 +91,24 @@ def test_orpos_first_loss_is_the_papers_with_the_nll_taken_over_the_prompt_as_we
 
 def test_ktos_first_loss_is_one_half_since_the_policy_starts_as_the_reference(tmp_path):
     assert first_loss(KTO(batch_size=128), tmp_path) == pytest.approx(0.5, abs=1e-6)
+
+
+def test_kto_takes_answers_that_are_labelled_one_by_one_as_it_takes_the_sides_of_pairs(tmp_path):
+    labelled = unpair_preference_dataset(pairs())
+    places = [string_workbench(tmp_path, load_preferences=rows) for rows in (pairs, lambda: labelled)]
+    by_pairs, by_labels = (KTO(**QUICK).train(place).model for place in places)
+    assert KTO.unpaired and not DPO.unpaired
+    assert same(by_pairs, by_labels)
+
+
+@pytest.mark.parametrize(("size", "rows"), [(127, 127), (64, 128), (9, 128)])
+def test_no_completion_is_left_over_to_stand_behind_its_own_prompt(size, rows, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(trl.KTOTrainer, "train", lambda trainer: seen.append(trainer.train_dataset))
+    KTO(batch_size=size).train(string_workbench(tmp_path))
+    assert len(seen[0]) == rows
+    last = seen[0][len(seen[0]) - 1]
+    assert last["KL_completion_ids"] != last["completion_ids"]
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -655,8 +655,9 @@ def test_the_alpaca_file_gives_demonstrations_alone() -> None:
 
 def test_the_unpaired_file_gives_its_wanted_answers() -> None:
     task = DataSet(path=shared("unpaired/kto_en_demo.json"))
-    assert task.report() == {"label is false": 150}
+    assert task.report() == {}
     assert len(task.demonstrations(0)) + len(task.references()) == 150
+    assert len(task.labelled("train")) + len(task.labelled("test")) == 300
 
 
 # -- what people bring --------------------------------------------------------------------------------------
@@ -667,8 +668,26 @@ def test_answers_labelled_unwanted_are_no_demonstrations_however_it_is_spelt(tmp
     good, bad = spelling
     rows = [{"prompt": f"p {i}", "completion": f"c {i}", "label": good if i % 2 else bad} for i in range(10)]
     task = DataSet(path=json_file(tmp_path, rows))
-    assert task.report() == {"label is false": 5}
-    assert {row.completion for row in task._rows} == {f"c {i}" for i in range(1, 10, 2)}
+    assert task.report() == {}
+    assert task.about()["answers labelled unwanted"] == 5
+    wanted = {f"c {i}" for i in range(1, 10, 2)}
+    assert {*task.demonstrations(0)["completion"], *task.references()["completion"]} == wanted
+    labelled = [row for split in ("train", "test") for row in task.labelled(split)]
+    assert len(labelled) == 10 and {row["completion"] for row in labelled if row["label"]} == wanted
+
+
+def test_answers_by_themselves_are_labelled_or_none_and_pairs_are_none(tmp_path: Path) -> None:
+    rows = [{"prompt": f"p {i}", "completion": " c", "label": label} for i, label in enumerate([True, True, None])]
+    task = DataSet(path=json_file(tmp_path, rows))
+    assert task.report() == {"label is missing": 1}
+    assert not task.has_labelled and not task.has_preferences
+    with pytest.raises(BenchError, match="no labelled answers"):
+        task.labelled("train")
+    with pytest.raises(BenchError, match="'label' says of no answer that it is wanted"):
+        DataSet(path=json_file(tmp_path, [{**row, "label": False} for row in rows])).report()
+    stars = [{"prompt": f"p {i}", "completion": " c", "stars": i} for i in range(3)]
+    with pytest.raises(BenchError, match=r"columns.label.*not every value of 'stars'"):
+        DataSet(path=json_file(tmp_path, stars), columns={"label": "stars"}).report()
 
 
 def test_a_label_that_is_a_class_sets_nothing_aside(tmp_path: Path) -> None:

@@ -100,7 +100,9 @@ def test_in_conversations_the_answer_alone_is_judged(tmp_path: Path) -> None:
 
 def test_the_classifier_is_tested_on_texts_it_has_not_seen_and_reports_it(tmp_path: Path) -> None:
     about = world(tmp_path).about()
-    assert about == {"gold_accuracy": 1.0, "gold_texts": 160, "gold_texts_heldout": 40}
+    assert about["test prompts"] == 40
+    gold = {name: value for name, value in about.items() if name.startswith("gold")}
+    assert gold == {"gold_accuracy": 1.0, "gold_texts": 160, "gold_texts_heldout": 40}
     rng = np.random.default_rng(0)
     shuffled = tmp_path / "shuffled.tsv"
     lines = reviews(tmp_path).read_text().splitlines()

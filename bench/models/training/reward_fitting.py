@@ -1,4 +1,5 @@
-"""Fits reward models, for the stage and for methods that refresh theirs: on pairs by TRL, on ratings by regression."""
+"""Fits reward models, for the stage and for methods that refresh theirs: on pairs by TRL, on ratings and on labels by
+regression."""
 
 from __future__ import annotations
 
@@ -92,13 +93,43 @@ def fit_ratings(
         ratings: columns `prompt`, `completion`, `score` (1 to 5).
         arguments: of transformers' `TrainingArguments`.
     """
+    module.config.problem_type = "regression"  # the model's own loss is then the mean squared error
+    targets = [float(score - MIDDLE) for score in ratings["score"]]
+    return _fit(module, tokenizer, ratings, targets, arguments, callbacks)
+
+
+def fit_labels(
+    module: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    labelled: Dataset,
+    arguments: dict[str, Any],
+    callbacks: Sequence[TrainerCallback],
+) -> int:
+    """Logistic regression on labels, in place; returns the tokens trained on.
+
+    The reward is then the log-odds of being wanted. The loss is −log σ(r) where wanted, −log σ(−r) where not: the
+    classifier of Jung et al. 2024, "Binary Classifier Optimization", arXiv:2404.04656.
+
+    Args:
+        labelled: columns `prompt`, `completion`, `label` (true: wanted).
+        arguments: of transformers' `TrainingArguments`.
+    """
+    module.config.problem_type = "multi_label_classification"  # of one label: the model's own loss is the logistic one
+    targets = [[float(label)] for label in labelled["label"]]
+    return _fit(module, tokenizer, labelled, targets, arguments, callbacks)
+
+
+def _fit(
+    module: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Dataset,
+    targets: list[Any],
+    arguments: dict[str, Any],
+    callbacks: Sequence[TrainerCallback],
+) -> int:
     from datasets import Dataset
 
-    module.config.problem_type = "regression"  # the model's own loss is then the mean squared error
-    rows = {
-        "input_ids": encode_sequences(tokenizer, ratings["prompt"], ratings["completion"]),
-        "labels": [float(score - MIDDLE) for score in ratings["score"]],
-    }
+    rows = {"input_ids": encode_sequences(tokenizer, texts["prompt"], texts["completion"]), "labels": targets}
     right = copy.deepcopy(tokenizer)
     right.padding_side = "right"  # as `RewardModel` reads it
     trainer = Trainer(
