@@ -1,7 +1,7 @@
 """The same numbers on the processor and on the GPU: log-probabilities, KL, scores, losses, gradients.
 
 SmolLM2 and a copy of it whose weights were moved a little read the completions that the copy sampled on the processor.
-Every figure is the largest absolute difference to the processor's float32; the gradient's is relative to its norm.
+Every figure is the largest absolute difference to float64 on the processor; the gradient's is relative to its norm.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from bench.models.sampling import generate
 from methods.policy_gradient.losses import policy_loss
 from tests.gpu.world import DEVICE, arguments, as_directory, prompts_of, report
 
-CLOSE = 1e-4
-"""How near float32 has to come, as an absolute difference in nats, scores and losses."""
+CLOSE = 2.0
+"""How often further from float64 than the processor's float32 the GPU's may be."""
 
 
 def main() -> None:
@@ -44,17 +44,20 @@ def main() -> None:
     def figures(device: str, dtype: torch.dtype) -> dict[str, Tensor]:
         models = [each.to(device, dtype) for each in (reference, policy, classifier)]
         scores = torch.tensor(text_scores(models[2], tokenizer, prompts, texts))
-        return measured(models[0], models[1], prompt_ids, completions) | {"score": scores}
+        return measured(models[0], models[1], prompt_ids, completions) | {"score": scores.double()}
 
-    # the processor's in float32 first: the models are moved and rounded afterwards
-    expected = figures("cpu", torch.float32)
-    found = {f"{DEVICE}, float32": figures(DEVICE, torch.float32)}
+    # the most exact first: the models are moved and rounded afterwards, and float32 holds what float64 was made from
+    expected = figures("cpu", torch.float64)
+    found = {"processor, float32": figures("cpu", torch.float32)}
+    found[f"{DEVICE}, float32"] = figures(DEVICE, torch.float32)
     found[f"{DEVICE}, bfloat16"] = figures(DEVICE, torch.bfloat16)
-    table = [{"figure": name} | {on: difference(name, got, expected) for on, got in found.items()} for name in expected]
+    apart = {on: {name: difference(name, got, expected) for name in expected} for on, got in found.items()}
+    table = [{"figure": name} | {on: f"{each[name]:.1e}" for on, each in apart.items()} for name in expected]
     report({"rows": table, "completions": rows, "tokens": int(mask.sum())})
-    worst = max(float(row[f"{DEVICE}, float32"]) for row in table)
-    if worst > CLOSE:
-        raise SystemExit(f"float32 differs by {worst:.2g}, more than {CLOSE:g}")
+    here, there = apart[f"{DEVICE}, float32"], apart["processor, float32"]
+    for name in expected:
+        if here[name] > CLOSE * max(there[name], 1e-5):
+            raise SystemExit(f"{name}: off by {here[name]:.1e}, and by {there[name]:.1e} on the processor")
 
 
 def moved(model: PreTrainedModel) -> PreTrainedModel:
@@ -82,7 +85,7 @@ def measured(
     ratios = (logprobs - reference_logprobs).sum(1).detach()
     half = len(ratios) // 2
     gradient = torch.cat(
-        [weights.grad.float().flatten() for weights in policy.parameters() if weights.grad is not None]
+        [weights.grad.double().flatten() for weights in policy.parameters() if weights.grad is not None]
     )
     each: dict[str, Any] = {
         "log-probability of a token (nats)": logprobs[mask],
@@ -91,15 +94,15 @@ def measured(
         "PPO's loss": loss,
         "PPO's gradient, relative": gradient,
     }
-    return {name: value.detach().float().cpu() for name, value in each.items()}
+    return {name: value.detach().double().cpu() for name, value in each.items()}
 
 
-def difference(name: str, got: dict[str, Tensor], expected: dict[str, Tensor]) -> str:
+def difference(name: str, got: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
     """The largest absolute difference; of a gradient, the norm of the difference relative to its own."""
     apart = got[name] - expected[name]
     if "relative" in name:
-        return f"{float(apart.norm() / expected[name].norm()):.1e}"
-    return f"{float(apart.abs().max()):.1e}"
+        return float(apart.norm() / expected[name].norm())
+    return float(apart.abs().max())
 
 
 if __name__ == "__main__":
