@@ -45,9 +45,22 @@ def is_run(directory: Path) -> bool:
     return (directory / CELLS).is_dir() or any((directory / name).is_file() for name in (RUN_FILE, RECORDS))
 
 
+def clear_cell(folder: Path) -> None:
+    """Remove what the bench wrote into a cell's folder, the record first: without one, the rest is nobody's.
+
+    An empty folder in a file's place goes as well. One with something in it is not ours.
+
+    Raises:
+        OSError: such a folder, or one that may not be written to.
+    """
+    for path in (folder / name for name in (RECORD, *FRAMES)):
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
+        path.unlink(missing_ok=True)
+
+
 def remove_cell(folder: Path) -> None:
-    """Remove what the bench wrote into a cell's folder; the folder, too, unless something else lies there."""
-    for name in (RECORD, *FRAMES):
-        (folder / name).unlink(missing_ok=True)
+    """`clear_cell`, and the folder goes, too, unless something else lies there. Raises as it does."""
+    clear_cell(folder)
     with contextlib.suppress(OSError):
         folder.rmdir()

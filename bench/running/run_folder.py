@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.contracts.errors import BenchError
 from bench.matrix.cells import Matrix
 from bench.records.claims import check_claims, freeze, load_claims
-from bench.records.files import CELLS, FRAMES, LOGS, RECORD, RECORDS, RUN_FILE, SEARCH, remove_cell
+from bench.records.files import CELLS, LOGS, RECORD, RECORDS, RUN_FILE, SEARCH, clear_cell, remove_cell
 from bench.records.reading import planned
 from bench.records.record import Record, write_record
 from bench.records.sealing import Damaged, write_sealed
@@ -71,8 +71,7 @@ class RunFolder:
         """Write a cell's record, with the frames that its `artifacts` have in place of those of an earlier record."""
         folder = self.directory / CELLS / record["cell"]["id"]
         folder.mkdir(parents=True, exist_ok=True)
-        for name in (RECORD, *FRAMES):  # the record first: without one, what is left half-done is nobody's
-            (folder / name).unlink(missing_ok=True)
+        clear_cell(folder)
         for artifact in artifacts:
             for frame in artifact.glob("*.parquet"):
                 shutil.copyfile(frame, folder / frame.name)

@@ -147,7 +147,7 @@ LABELS = (
 def _told(outcome: Outcome) -> Found:
     """A mistake is told in few lines, without control characters, and ends the command with exit status 1 or 2."""
     lines = [line for line in outcome.text.splitlines() if line.strip()]
-    raw = _CONTROL.search(outcome.text)
+    raw = _CONTROL.search(outcome.text.replace("\r\n", "\n"))  # a terminal ends its lines so
     noticed = outcome.code in (1, 2) and len(lines) <= MOST_LINES and not raw
     note = "" if noticed else f"\nexit status {outcome.code}, {len(lines)} lines, control characters: {bool(raw)}"
     return Found(noticed, not noticed and not outcome.traceback, outcome.traceback, said=outcome.text[-3000:] + note)
