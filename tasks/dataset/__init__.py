@@ -3,7 +3,7 @@
 **Files**: `.json` (a list of objects), `.jsonl`, `.csv`, `.tsv` (all four also as `.gz`), `.parquet`, or a
 folder written by ``datasets.Dataset.save_to_disk``.
 
-**Shapes**, recognised by their columns; any other is mapped with `columns`:
+**Shapes**, recognised by their columns; any other is mapped with `columns` (README.md beside this file has fifteen):
 
 | columns | what they hold |
 |---|---|
@@ -48,13 +48,18 @@ from bench.contracts.plugin import Field
 from bench.contracts.task import Completion, Probe, Prompt
 from bench.models.encoding import PLAIN_CHAT_TEMPLATE, text_of
 from tasks.dataset.choices import read_choices
+from tasks.dataset.columns import COLUMNS, JUDGED, TEXTS
 from tasks.dataset.gold import Classifier, classifier
 from tasks.dataset.overlap import key, near_copies
 from tasks.dataset.reading import NumberedRow, digest, digest_of_rows, read, read_hub
-from tasks.dataset.rows import COLUMNS, Limits, Row, parse
+from tasks.dataset.rows import Limits, Parsed, Row, parse
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+
+SHOWN = 12
+"""Names of columns that are listed."""
 
 
 class DataSet(Annotated):
@@ -112,8 +117,11 @@ class DataSet(Annotated):
                 raise ValueError(f"{name!r} is no column of TRL's{nearest(name, COLUMNS)}")
             if not own:
                 raise ValueError(f"{name!r} is mapped to no column")
-            if name in ("label", "quality", "messages", "text") and isinstance(own, list) and len(own) > 1:
+            if name not in TEXTS + JUDGED[:-1] and isinstance(own, list) and len(own) > 1:
                 raise ValueError(f"{name!r} is one column: only texts can be joined")
+        judged = [name for name in JUDGED if name in columns]
+        if judged and not ("answers" in columns and len(judged) == 2):
+            raise ValueError("`answers` goes with one of ratings, ranks and best, and they with it")
         return columns
 
     @model_validator(mode="after")
@@ -223,6 +231,9 @@ class DataSet(Annotated):
         found: dict[str, float] = dict(self._overlap)
         if unwanted := sum(row.label is False for row in self._rows):
             found["answers labelled unwanted"] = unwanted
+        if names := self._parsed.not_read:
+            shown = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+            found[f"columns not read ({shown})"] = len(names)
         if self.has_gold:
             gold = self._gold[0]
             found |= {"gold_accuracy": gold.accuracy, "gold_texts": gold.trained, "gold_texts_heldout": gold.heldout}
@@ -244,7 +255,7 @@ class DataSet(Annotated):
         return digest_of_rows(self._raw()) if self.path is None else digest(self.path)
 
     @cached_property
-    def _parsed(self) -> tuple[list[Row], dict[str, list[int]]]:
+    def _parsed(self) -> Parsed:
         columns = {name: [own] if isinstance(own, str) else own for name, own in self.columns.items()}
         limits = Limits(
             self.max_prompt_characters,
@@ -269,12 +280,12 @@ class DataSet(Annotated):
     def _bad(self) -> dict[str, list[int]]:
         """All that was set aside: rows, gold texts, questions."""
         return (
-            self._parsed[1] | (self._gold[1] if self.has_gold else {}) | (self._choices[1] if self.has_probes else {})
+            self._parsed.bad | (self._gold[1] if self.has_gold else {}) | (self._choices[1] if self.has_probes else {})
         )
 
     @property
     def _rows(self) -> list[Row]:
-        return self._parsed[0]
+        return self._parsed.rows
 
     @cached_property
     def _splits(self) -> dict[str, list[Row]]:

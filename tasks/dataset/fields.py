@@ -10,7 +10,12 @@ from typing import Any
 
 from tasks.dataset.reading import BadRow, is_utf8
 
-ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant", "system": "system"}
+ROLES = {
+    **{"user": "user", "human": "user", "prompter": "user"},
+    **{"assistant": "assistant", "gpt": "assistant", "chatgpt": "assistant", "model": "assistant"},
+    **{"system": "system", "developer": "system"},
+}
+_TOOLS = ("tool", "function", "observation", "function_call", "tool_call", "tool_response", "ipython")
 
 LONGEST_TEXT = 1_000_000
 """Characters: some 250,000 tokens, more than any model here reads."""
@@ -38,10 +43,15 @@ def are_labels(values: Iterable[Any]) -> bool:
 
 
 def require_text_alone(fields: Mapping[str, Any]) -> None:
-    """Raises `BadRow` where a row has a picture, a sound or a film: what is said about it is no answer without it."""
+    """Raises `BadRow` where a row has what its text needs: a picture, a sound, a film, or what was said before.
+
+    fields: the columns that are not read.
+    """
     for column, value in fields.items():
         if (kind := _MEDIA.fullmatch(column)) and not is_empty(value):
             raise BadRow(f"has {kind[1].lower()}s, which are not read")
+        if column == "history" and not is_empty(value):
+            raise BadRow("has a history, which is not read: write dialogues as messages")
 
 
 def text_or_messages(values: list[Any], name: str) -> Any:
@@ -80,6 +90,8 @@ def _message(turn: Mapping[str, Any], name: str) -> dict[str, str]:
     role, content = turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))
     if isinstance(content, list):
         content = "".join(_part(part, name) for part in content)
+    if role in _TOOLS or not is_empty(turn.get("tool_calls")):
+        raise BadRow("has a turn of or for a tool, which is not read")
     if not isinstance(content, str):
         raise BadRow(f"{name} has a message without text")
     if not isinstance(role, str) or role not in ROLES:

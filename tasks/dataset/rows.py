@@ -1,27 +1,21 @@
-"""From raw rows to prompts and answers: which columns hold what, and where a dialogue is cut."""
+"""From raw rows to prompts and answers: where a dialogue is cut, and which rows are set aside."""
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from bench.contracts.errors import BenchError, nearest
+from bench.contracts.errors import BenchError
 from bench.contracts.task import Completion, Prompt
 from bench.models.encoding import text_of
+from tasks.dataset.columns import find_columns, hint, not_read, reach
+from tasks.dataset.comparing import compared
 from tasks.dataset.fields import are_labels, is_empty, require_text_alone, text_or_messages, wanted
 from tasks.dataset.reading import BadRow, NumberedRow
 
-COLUMNS = ("prompt", "chosen", "rejected", "completion", "label", "quality", "messages", "text")
-EXPECTED = (
-    "prompt, chosen, rejected (or chosen and rejected as whole dialogues); prompt, completion; messages; "
-    "conversations, chosen, rejected; instruction, input, output; text"
-)
-BEFORE_THE_ANSWER = ("system", "instruction", "question", "query", "input", "user")
-"""Columns that make a prompt in data sets of other names, in the order in which they are read."""
 HUMAN, ASSISTANT = "\n\nHuman:", "\n\nAssistant:"
 
 
@@ -51,10 +45,22 @@ class Limits:
     completion_words: int | None = None
 
 
-def parse(
-    source: object, raw: Iterable[NumberedRow], columns: Mapping[str, Sequence[str]], limits: Limits
-) -> tuple[list[Row], dict[str, list[int]]]:
-    """The good rows in order, up to `limits.rows`, and the numbers of the bad ones met till then, by reason.
+class Parsed(NamedTuple):
+    """What became of raw rows.
+
+    Attributes:
+        rows: the good ones in order, up to `Limits.rows`.
+        bad: the numbers of the bad ones met till then, by reason.
+        not_read: the columns that hold something and are not read.
+    """
+
+    rows: list[Row]
+    bad: dict[str, list[int]]
+    not_read: list[str]
+
+
+def parse(source: object, raw: Iterable[NumberedRow], columns: Mapping[str, Sequence[str]], limits: Limits) -> Parsed:
+    """The good rows, and what was left out.
 
     columns: TRL's name → the data's own columns, beyond what `find_columns` recognises.
 
@@ -64,11 +70,15 @@ def parse(
     raw = list(raw)
     found = list(dict.fromkeys(column for _, row in raw if isinstance(row, dict) for column in row))
     names = find_columns(source, found, columns)
-    label = names.pop("label", [""])[0]
-    labelled = bool(label) and are_labels(row.get(label) for _, row in raw if isinstance(row, dict))
+    unread = not_read((row for _, row in raw if isinstance(row, dict)), names)
+    label = names.get("label", [""])[0]
+    labelled = bool(label) and are_labels(reach(row, label) for _, row in raw if isinstance(row, dict))
     if "label" in columns and not labelled:
         raise BenchError(f"{source}: `columns.label`: not every value of {label!r} says whether an answer is wanted")
-    mapped = {column for own in names.values() for column in own}
+    if "answers" in names:
+        raw = list(compared(raw, names))
+        names = {name: names[name] for name in ("prompt", "system") if name in names}
+        names |= {"chosen": ["chosen"], "rejected": ["rejected"]}
     rows: list[Row] = []
     bad: dict[str, list[int]] = {}
     for number, fields in raw:
@@ -77,10 +87,10 @@ def parse(
         try:
             if isinstance(fields, BadRow):
                 raise fields
-            require_text_alone({name: value for name, value in fields.items() if name not in mapped})
+            require_text_alone({name: fields.get(name) for name in unread})
             row = parse_row(fields, names, limits)
             if labelled:
-                row = _with_label(row, wanted(fields.get(label)))
+                row = _with_label(row, wanted(reach(fields, label)))
             if rows and isinstance(row.prompt, str) != isinstance(rows[0].prompt, str):
                 raise BadRow("text among conversations or the reverse")
             rows.append(row)
@@ -88,10 +98,10 @@ def parse(
             bad.setdefault(str(reason), []).append(number)
     if not rows:
         counts = ", ".join(f"{reason}: {len(numbers)}" for reason, numbers in bad.items())
-        raise BenchError(f"{source}: no good row left of {len(raw)} ({counts}){_hint(found, names)}")
+        raise BenchError(f"{source}: no good row left of {len(raw)} ({counts}){hint(found, names)}")
     if all(row.label is False for row in rows):
         raise BenchError(f"{source}: {label!r} says of no answer that it is wanted: there is nothing to demonstrate")
-    return rows, bad
+    return Parsed(rows, bad, unread)
 
 
 def _with_label(row: Row, label: bool | None) -> Row:
@@ -103,54 +113,6 @@ def _with_label(row: Row, label: bool | None) -> Row:
     if label is False:
         raise BadRow("label is false")
     return row
-
-
-def _hint(found: Sequence[str], names: Mapping[str, Sequence[str]]) -> str:
-    """The columns that were read and those that were not; and the line that maps a prompt, if there may be one."""
-    read = "; ".join(f"{name} from {', '.join(columns)}" for name, columns in names.items())
-    hint = f"; read: {read}; of the columns {', '.join(found)}"
-    before = [column for column in BEFORE_THE_ANSWER if column in found]
-    if before and not names.keys() & {"prompt", "messages", "text"}:
-        hint += f" — is the prompt in {' and '.join(before)}? then say `columns: {{prompt: [{', '.join(before)}]}}`"
-    return hint
-
-
-def find_columns(source: object, found: Sequence[str], given: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
-    """TRL's name → the columns that hold it: those `given`, or of that name, or ShareGPT's, or Alpaca's."""
-    for name, columns in given.items():
-        for column in columns:
-            if column not in found:
-                raise BenchError(f"{source}: `columns.{name}`: no column {column!r}{nearest(column, found)}")
-    names = dict(given)
-    for name in COLUMNS:
-        # who maps prompt or completion does not want a column that happens to be called messages
-        if name in found and not (name == "messages" and given.keys() & {"prompt", "completion"}):
-            names.setdefault(name, [name])
-    if "conversations" in found:
-        names.setdefault("prompt" if "chosen" in names else "messages", ["conversations"])
-    if "instruction" in found:
-        names.setdefault("prompt", [c for c in ("instruction", "input") if c in found])
-        if "output" in found:
-            names.setdefault("completion", ["output"])
-    pair = names.keys() & {"chosen", "rejected"}
-    known_shape = pair or "messages" in names or names.keys() >= {"prompt", "completion"}
-    text = [column for column in found if column.lower() == "text"][:1]
-    # many data sets in another shape have a text beside it: it counts if mapped, or if there is nothing else
-    if "text" in given or (text and not known_shape):
-        return {"text": given.get("text", text)} | {name: names[name] for name in ("quality",) if name in names}
-    names.pop("text", None)
-    if len(pair) == 1 or not known_shape:
-        free = [column for column in found if not any(column in columns for columns in names.values())]
-        guesses = [
-            f" — is {close[0]!r} meant as {name!r}?"
-            for name in COLUMNS
-            if name not in names and (close := difflib.get_close_matches(name, free, n=1))
-        ]
-        raise BenchError(
-            f"{source}: found the columns {', '.join(found)}{''.join(guesses)} — expected one of: {EXPECTED}"
-            " — or map them with `columns`"
-        )
-    return names
 
 
 def parse_row(fields: Mapping[str, Any], names: Mapping[str, Sequence[str]], limits: Limits) -> Row:
@@ -171,9 +133,9 @@ def parse_row(fields: Mapping[str, Any], names: Mapping[str, Sequence[str]], lim
     for name, answer in answers.items():
         if not text_of(answer).strip():
             raise BadRow(f"{name} is missing or empty")
-    prompt = prompts[0]
-    if any(other != prompt for other in prompts):
+    if any(other != prompts[0] for other in prompts):
         raise BadRow("prompts differ")
+    prompt = _behind_system(fields, names, prompts[0])
     if isinstance(prompt, str) and given is not None:
         prompt = _with_seam(prompt, map(text_of, answers.values()))
     if "chosen" in answers and text_of(answers["chosen"]).strip() == text_of(answers["rejected"]).strip():
@@ -203,7 +165,7 @@ def _parse_text(text: str, quality: float | None, limits: Limits) -> Row:
 
 def _value(fields: Mapping[str, Any], names: Mapping[str, Sequence[str]], name: str) -> Any:
     """What stands in the columns of `name`; see `text_or_messages`."""
-    return text_or_messages([fields[each] for each in names[name] if not is_empty(fields.get(each))], name)
+    return text_or_messages([value for each in names[name] if not is_empty(value := reach(fields, each))], name)
 
 
 def _cut(prompt: Any, answer: Any) -> tuple[Prompt, Completion]:
@@ -227,6 +189,18 @@ def _cut(prompt: Any, answer: Any) -> tuple[Prompt, Completion]:
     return turns[:-1], turns[-1:]
 
 
+def _behind_system(fields: Mapping[str, Any], names: Mapping[str, Sequence[str]], prompt: Prompt) -> Prompt:
+    """The prompt behind the row's system prompt, if there is one and the dialogue does not have its own."""
+    if "system" not in names or all(is_empty(reach(fields, column)) for column in names["system"]):
+        return prompt
+    system = _value(fields, names, "system")
+    if not isinstance(system, str):
+        raise BadRow("system is no text")
+    if isinstance(prompt, str):
+        return f"{system}\n{prompt}"
+    return prompt if prompt[0]["role"] == "system" else [{"role": "system", "content": system}, *prompt]
+
+
 def _with_seam(prompt: str, answers: Iterable[str]) -> str:
     """The prompt, ending in a newline where no white space would stand between it and an answer."""
     apart = prompt[-1].isspace() or all(answer[0].isspace() for answer in answers)
@@ -237,7 +211,7 @@ def _quality(fields: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> f
     if "quality" not in names:
         return None
     try:
-        value = float(fields.get(names["quality"][0], math.nan))
+        value = float(reach(fields, names["quality"][0]))
     except (TypeError, ValueError):
         value = math.nan
     if not math.isfinite(value):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import csv
 import gzip
 import json
 import os
@@ -19,6 +18,7 @@ from bench.contracts.errors import BenchError
 from bench.contracts.task import Task
 from tasks.dataset import DataSet
 from tasks.dataset.reading import LARGEST_RATIO, SMALL
+from tests.tasks.dataset_rows import assistant, json_file, user, with_another
 
 ROOT = Path(__file__).parents[2]
 PAIRS = [{"prompt": f"Question {i}?", "chosen": f" yes {i}", "rejected": f" no {i}"} for i in range(10)]
@@ -31,25 +31,6 @@ def shared(name: str) -> Path:
     if not (data / name).is_file():
         pytest.skip(f"no {name} in {data}: set BENCH_DATA to the folder of real data")
     return data / name
-
-
-def json_file(folder: Path, rows: list[Any]) -> Path:
-    file = folder / "rows.json"
-    file.write_text(json.dumps(rows), encoding="utf-8")
-    return file
-
-
-def user(text: str) -> dict[str, str]:
-    return {"role": "user", "content": text}
-
-
-def assistant(text: str) -> dict[str, str]:
-    return {"role": "assistant", "content": text}
-
-
-def with_another(row: dict[str, Any]) -> list[dict[str, Any]]:
-    """Two rows, since one cannot be split: the second has Sun in the prompt where the first has Sky."""
-    return [row, json.loads(json.dumps(row).replace("Sky", "Sun"))]
 
 
 def all_pairs(task: Task) -> list[dict[str, Any]]:
@@ -401,7 +382,7 @@ BAD_ROWS: list[tuple[str, dict[str, Any], str]] = [
     (
         "a tool's turn",
         {"prompt": [{"role": "tool", "content": "p"}], "chosen": "a", "rejected": "b"},
-        "a role other than user, assistant, system",
+        "has a turn of or for a tool, which is not read",
     ),
     (
         "content that is no text",
@@ -658,99 +639,3 @@ def test_the_unpaired_file_gives_its_wanted_answers() -> None:
     assert task.report() == {}
     assert len(task.demonstrations(0)) + len(task.references()) == 150
     assert len(task.labelled("train")) + len(task.labelled("test")) == 300
-
-
-# -- what people bring --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("spelling", [(True, False), ("True", "False"), (1, 0), ("1", "0"), ("chosen", "rejected")])
-def test_answers_labelled_unwanted_are_no_demonstrations_however_it_is_spelt(tmp_path: Path, spelling: Any) -> None:
-    good, bad = spelling
-    rows = [{"prompt": f"p {i}", "completion": f"c {i}", "label": good if i % 2 else bad} for i in range(10)]
-    task = DataSet(path=json_file(tmp_path, rows))
-    assert task.report() == {}
-    assert task.about()["answers labelled unwanted"] == 5
-    wanted = {f"c {i}" for i in range(1, 10, 2)}
-    assert {*task.demonstrations(0)["completion"], *task.references()["completion"]} == wanted
-    labelled = [row for split in ("train", "test") for row in task.labelled(split)]
-    assert len(labelled) == 10 and {row["completion"] for row in labelled if row["label"]} == wanted
-
-
-def test_answers_by_themselves_are_labelled_or_none_and_pairs_are_none(tmp_path: Path) -> None:
-    rows = [{"prompt": f"p {i}", "completion": " c", "label": label} for i, label in enumerate([True, True, None])]
-    task = DataSet(path=json_file(tmp_path, rows))
-    assert task.report() == {"label is missing": 1}
-    assert not task.has_labelled and not task.has_preferences
-    with pytest.raises(BenchError, match="no labelled answers"):
-        task.labelled("train")
-    with pytest.raises(BenchError, match="'label' says of no answer that it is wanted"):
-        DataSet(path=json_file(tmp_path, [{**row, "label": False} for row in rows])).report()
-    stars = [{"prompt": f"p {i}", "completion": " c", "stars": i} for i in range(3)]
-    with pytest.raises(BenchError, match=r"columns.label.*not every value of 'stars'"):
-        DataSet(path=json_file(tmp_path, stars), columns={"label": "stars"}).report()
-
-
-def test_a_label_that_is_a_class_sets_nothing_aside(tmp_path: Path) -> None:
-    rows = [{"prompt": f"p {i}", "completion": f"c {i}", "label": i} for i in range(4)]
-    assert DataSet(path=json_file(tmp_path, rows)).report() == {}
-
-
-@pytest.mark.parametrize("form", [json.dumps, str], ids=["JSON", "Python"])
-def test_messages_in_the_words_of_a_table_are_messages(tmp_path: Path, form: Any) -> None:
-    with (tmp_path / "a.csv").open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["prompt", "chosen", "rejected"])
-        for i in range(4):
-            turns = [[user(f"why {i}?"), assistant(f"it's {word}")] for word in ("so", "not")]
-            rows.writerow([f"why {i}?", *map(form, turns)])
-    task = DataSet(path=tmp_path / "a.csv", columns={"prompt": "prompt"})
-    assert task.report() == {}
-    assert {row.chosen[0]["content"] for row in task._rows} == {"it's so"}
-    (tmp_path / "b.csv").write_text("messages\n\"[{'role': 'user', 'content': x}]\"\n")
-    with pytest.raises(BenchError, match="a list of messages in words that cannot be read back"):
-        DataSet(path=tmp_path / "b.csv").report()
-
-
-@pytest.mark.parametrize(
-    ("row", "reason"),
-    [
-        ({"image": "a.jpg", "prompt": "p", "completion": "c"}, "has images, which are not read"),
-        ({"audios": ["a.wav"], "prompt": "p", "completion": "c"}, "has audios, which are not read"),
-        ({"prompt": "<image>\nWhat is it?", "completion": "c"}, "has images, which are not read"),
-        (
-            {"prompt": [{"role": "user", "content": [{"type": "image"}]}], "completion": [assistant("c")]},
-            "prompt has a part that is not text but image",
-        ),
-    ],
-)
-def test_rows_with_pictures_or_sound_are_set_aside(tmp_path: Path, row: dict[str, Any], reason: str) -> None:
-    text: Any = isinstance(row["prompt"], str)
-    prompts = ["p 1", "p 2"] if text else [[user("p 1")], [user("p 2")]]
-    answer = "c" if text else [assistant("c")]
-    good = [{"prompt": prompt, "completion": answer, "image": None} for prompt in prompts]
-    assert DataSet(path=json_file(tmp_path, [*good, row])).report() == {reason: 1}
-
-
-def test_the_parts_of_a_message_are_its_text(tmp_path: Path) -> None:
-    parts = [{"type": "text", "text": "What is "}, {"type": "text", "text": "rain?"}]
-    rows = [{"messages": [{"role": "user", "content": parts}, assistant(f"water {i}")]} for i in range(2)]
-    rows.append({"messages": [user("snow?"), assistant("ice")]})
-    task = DataSet(path=json_file(tmp_path, rows))
-    assert task._rows[0].prompt == [user("What is rain?")]
-
-
-def test_a_file_without_a_prompts_column_is_told_which_line_maps_it(tmp_path: Path) -> None:
-    rows = [{"system": "s", "input": "i", "chosen": "a", "rejected": "b", "rating": [9, 1]}]
-    with pytest.raises(BenchError) as caught:
-        DataSet(path=json_file(tmp_path, rows)).report()
-    said = str(caught.value)
-    assert "read: chosen from chosen; rejected from rejected; of the columns system, input, chosen, rejected" in said
-    assert "is the prompt in system and input? then say `columns: {prompt: [system, input]}`" in said
-    mapped = DataSet(path=json_file(tmp_path, rows), columns={"prompt": ["system", "input"]})
-    assert mapped._rows[0].prompt.startswith("s\ni")
-
-
-def test_lists_of_texts_are_told_as_such(tmp_path: Path) -> None:
-    rows = [{"text": ["a", "b"], "score": [1, 0]}]
-    with pytest.raises(BenchError, match=r"text holds a list that is not one of messages: 1.*columns text, score"):
-        DataSet(path=json_file(tmp_path, rows)).report()
