@@ -93,6 +93,7 @@ def _cost(cell: Cell, infos: Infos) -> Cost:
         "stages": {role: info["seconds"] for role, info in infos.items() if "seconds" in info},
         "seconds": sum(info.get("seconds", 0.0) for info in infos.values()),
         "seconds_training": infos.get("policy", {}).get("seconds_training"),
+        "processor_seconds_training": infos.get("policy", {}).get("processor_seconds_training"),
         "peak_memory_mb": max((info.get("peak_memory_mb", 0.0) for info in infos.values()), default=None),
         "tokens_sampled": total("tokens_sampled"),
         "tokens_trained": total("tokens_trained"),

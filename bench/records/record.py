@@ -51,12 +51,15 @@ class Cost(TypedDict, total=False):
     """What the cell would cost alone: shared stages are charged to every cell that rests on them.
 
     `stages` has the seconds of each stage by its role, and `seconds` is their sum; `peak_memory_mb` is the largest of
-    any stage. `gold_labels` counts answers asked of the gold reward or of the task's annotator.
+    any stage. `processor_seconds_training` is the processors' time, all threads (not accelerators'), which other
+    programs on the machine do not lengthen. `gold_labels` counts answers asked of the gold reward or of the task's
+    annotator.
     """
 
     stages: dict[str, float]
     seconds: float
     seconds_training: float | None
+    processor_seconds_training: float | None
     peak_memory_mb: float | None
     tokens_sampled: int
     tokens_trained: int

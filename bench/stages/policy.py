@@ -55,11 +55,11 @@ class Curve:
         self.prompts = heldout_prompts(job, self.scorer, settings.curve_prompts)
         self.settings, self.seed = settings, job.seed
         self.points: list[dict[str, float]] = []
-        self.seconds = 0.0
+        self.seconds = self.processor_seconds = 0.0
 
     def measure(self, policy: Policy, step: int) -> None:
         """Add the point of `step`."""
-        started = time.perf_counter()
+        started, busy = time.perf_counter(), time.process_time()
         samples = policy.sample(self.prompts, self.seed, self.settings.temperature)
         frame = self.scorer.frame(samples, policy.model)
         point = {name: float(frame[name].mean()) for name in ("kl", "proxy", "gold", "judge", "length")}
@@ -68,6 +68,7 @@ class Curve:
         point["perplexity_samples"] = perplexity(-frame["reference_logp"].to_numpy(), frame["length"].to_numpy())
         self.points.append({"step": step, **point})
         self.seconds += time.perf_counter() - started
+        self.processor_seconds += time.process_time() - busy
 
     def frame(self) -> pd.DataFrame:
         """All points as a table."""
@@ -89,7 +90,7 @@ def run(job: Job) -> dict[str, Any]:
     workbench.on_measure = curve.measure
     logged: list[tuple[int, str, float]] = []
     workbench.on_log = lambda step, figures: logged.extend((step, name, value) for name, value in figures.items())
-    started = time.perf_counter()
+    started, busy = time.perf_counter(), time.process_time()
     try:
         seed_everything(job.seed)
         policy = job.method.train(workbench)
@@ -97,6 +98,10 @@ def run(job: Job) -> dict[str, Any]:
     finally:
         curve.frame().to_parquet(job.directory / CURVE)
         pd.DataFrame(logged, columns=["step", "name", "value"]).to_parquet(job.directory / TRAINING)
-    seconds = time.perf_counter() - started - curve.seconds
+    times = {
+        "seconds_training": time.perf_counter() - started - curve.seconds,
+        "processor_seconds_training": time.process_time() - busy - curve.processor_seconds,
+        "seconds_measuring": curve.seconds,
+    }
     own = {"figures": workbench.figures} if workbench.figures else {}
-    return asdict(workbench.cost) | {"seconds_training": seconds, "seconds_measuring": curve.seconds} | own
+    return asdict(workbench.cost) | times | own

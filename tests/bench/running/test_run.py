@@ -41,7 +41,7 @@ def comparable(directory):
     found = {}
     for name, record in records(directory).items():
         stages = sorted(record["cost"].pop("stages"))
-        for key in ("seconds", "seconds_training", "peak_memory_mb"):
+        for key in ("seconds", "seconds_training", "processor_seconds_training", "peak_memory_mb"):
             del record["cost"][key]
         del record["written"], record["commit"], record["checksum"]
         frames = {

@@ -312,6 +312,26 @@ def test_the_first_step_starts_at_the_reference_with_ratio_one(tmp_path):
     assert made.actor.tokens_sampled == round(16 * first["completion_length"])
 
 
+def test_an_update_is_read_after_its_last_step(tmp_path):
+    made = trainer(tmp_path, per_device_train_batch_size=16, num_mini_batches=1, num_ppo_epochs=1, max_steps=1)
+    made.train()
+    logged, sampled = made.state.log_history[0], made._rollouts
+    log_ratios = []
+    for row in range(16):
+        start, length = int(sampled.starts[row]), int(sampled.mask[row].sum())
+        ids = sampled.input_ids[row : row + 1, : start + length]
+        with torch.no_grad():
+            logp = made.model.policy(ids).logits.log_softmax(-1)[0, start - 1 : -1]
+        after = logp[range(length), sampled.completion_ids[row, :length]]
+        log_ratios.append(after - sampled.logprobs[row, :length])
+    ratios = torch.cat(log_ratios).exp()
+    assert logged["approx_kl"] == pytest.approx(0, abs=1e-6)  # what the only loss of one pass sees
+    by_hand = (ratios - 1 - ratios.log()).mean().item()
+    assert by_hand > 1e-3
+    assert logged["update_kl"] == pytest.approx(by_hand, rel=1e-3)
+    assert logged["ratio_99"] == pytest.approx(ratios.quantile(0.99).item(), rel=1e-4)
+
+
 def test_the_loss_logged_is_policy_loss_plus_weighted_value_loss(tmp_path):
     made = trainer(tmp_path, value_weight=0.3, per_device_train_batch_size=2, gradient_accumulation_steps=4)
     made.train()
