@@ -188,6 +188,54 @@ def paired_difference(
     return PairedDifference(mean_interval(gaps, confidence), Interval(wins, low, high, n), p)
 
 
+def paired_shares(
+    arm: Mapping[Hashable, float], baseline: Mapping[Hashable, float], confidence: float = 0.95
+) -> tuple[Interval, float]:
+    """Two shares of the same seeds, 0 or 1 in each: their difference with the interval of Bonett & Price 2012, and
+    McNemar's exact p value (1947) of no difference.
+
+    Only seeds in which the two differ say which is larger; the interval does not vanish where none does.
+    """
+    from statsmodels.stats.contingency_tables import mcnemar
+
+    gaps = _gaps(arm, baseline)
+    n, above, below = len(gaps), int((gaps > 0).sum()), int((gaps < 0).sum())
+    if not n:
+        return NOTHING, float("nan")
+    more, less = (above + 1) / (n + 2), (below + 1) / (n + 2)
+    half = stats.norm.ppf((1 + confidence) / 2) * np.sqrt((more + less - (more - less) ** 2) / (n + 2))
+    low, high = max(more - less - half, -1.0), min(more - less + half, 1.0)
+    p = float(mcnemar([[0, above], [below, 0]], exact=True).pvalue)
+    return Interval((above - below) / n, float(low), float(high), n), p
+
+
+def spread_ratio(
+    arm: Mapping[Hashable, float], baseline: Mapping[Hashable, float], confidence: float = 0.95
+) -> tuple[Interval, float]:
+    """Log of the ratio of two arms' standard deviations over the same seeds, with its interval, and p of no difference.
+
+    Pitman 1939 and Morgan 1939: the variances are equal where sum and difference of the pair are uncorrelated, which
+    Student's t with n − 2 degrees of freedom tests. Exact where pairs vary normally, and trusts far outliers too much.
+    NaN where an arm does not vary, or there are fewer than three seeds.
+    """
+    seeds = [seed for seed in arm if seed in baseline]
+    x, y = (np.array([values[seed] for seed in seeds], dtype=float) for values in (arm, baseline))
+    known = np.isfinite(x) & np.isfinite(y)
+    x, y, n = x[known], y[known], int(known.sum())
+    nothing = Interval(float("nan"), float("nan"), float("nan"), n), float("nan")
+    if n < 3 or not (np.ptp(x) and np.ptp(y)):
+        return nothing
+    ratio = x.var(ddof=1) / y.var(ddof=1)
+    r = float(np.corrcoef(x, y)[0, 1])
+    t = stats.t.ppf((1 + confidence) / 2, n - 2)
+    widen = 1 + 2 * (1 - r**2) * t**2 / (n - 2)
+    root = np.sqrt(widen**2 - 1)
+    low, high = (0.5 * float(np.log(ratio * (widen + side * root))) for side in (-1, 1))
+    if r in (-1.0, 1.0):
+        return Interval(0.5 * float(np.log(ratio)), low, high, n), float(ratio == 1)
+    return Interval(0.5 * float(np.log(ratio)), low, high, n), float(stats.pearsonr(x + y, x - y).pvalue)
+
+
 def unpaired_difference(arm: ArrayLike, baseline: ArrayLike, confidence: float = 0.95) -> tuple[Interval, float, float]:
     """Mean of arm − mean of baseline, one finite value per seed each, with the interval, p and degrees of Welch (1947).
 

@@ -73,21 +73,35 @@ def claims(
     run: RunArgument,
     file: Annotated[
         Path | None,
-        typer.Option("--claims", metavar="FILE", help="Claims to test. Default: those that the run began with."),
+        typer.Option(
+            "--claims", metavar="FILE", help="Claims to test, or a built-in name. Default: those that the run has."
+        ),
     ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Put these claims in the place of the run's own, and say so in its tables.")
+    ] = False,
     show: Annotated[
         list[int] | None, typer.Option(metavar="ID", help="Print all that is behind this claim; repeatable.")
     ] = None,
 ) -> None:
     """Print the verdict on every claim that a run tests, with effect and interval, and write the table.
 
-    A run keeps its claims as they stood when it began: what is changed later is no prediction any more.
+    A run keeps its claims as they stood when it began: what is changed later is no prediction any more. Records that
+    are read again with other tests (--claims FILE --keep) have the later claims, which the table says, and the first.
     """
     from bench.analysis.claims.table import judged, print_details, render_claims, write_claims
+    from bench.matrix.cells import CLAIMS
+    from bench.records.claims import write_anew
     from bench.records.loading import load_run
 
+    if file is not None and not file.exists():
+        file = {built_in.stem: built_in for built_in in CLAIMS.glob("*.yaml")}.get(str(file), file)
+    if keep:
+        if file is None:
+            raise BenchError("--keep: needs --claims, the file whose claims are to be kept")
+        write_anew(file, run)
     frames = load_run(run)
-    verdicts = judged(frames, file)
+    verdicts = judged(frames, None if keep else file)
     if show:
         print_details(verdicts, show)
         return

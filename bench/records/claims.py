@@ -23,7 +23,13 @@ from bench.records.sealing import Damaged, check_seal, parse_object, read_bytes,
 FROZEN = "claims.json"
 """In a run's folder: its claims as they stood when the run began."""
 
-KindName: TypeAlias = Literal["difference", "equivalence", "spread", "level", "trend", "correlation", "prediction"]
+KindName: TypeAlias = Literal[
+    "difference", "equivalence", "spread", "survival", "front", "level", "limit", "trend", "correlation", "prediction",
+    "hazard",
+]  # fmt: skip
+Verdict: TypeAlias = Literal[
+    "reproduced", "contradicted", "nil effect", "inconclusive", "not testable here", "not run"
+]  # fmt: skip
 Group: TypeAlias = str | list[str]
 
 
@@ -35,21 +41,27 @@ class Takes:
         arms: how many; None where any number will do.
         needs: fields that it cannot do without, and that go with no kind that does not name them.
         positive_margin: must the margin be above 0?
+        measures: how many, where it is not one (of a trend: any number, over a single arm).
     """
 
     arms: int | None = None
     needs: tuple[str, ...] = ()
     positive_margin: bool = False
+    measures: int | None = None
 
 
 KINDS: dict[KindName, Takes] = {
     "difference": Takes(arms=2),
     "equivalence": Takes(arms=2, positive_margin=True),
     "spread": Takes(arms=2),
+    "survival": Takes(arms=2),
+    "front": Takes(arms=2, measures=2),
     "level": Takes(arms=1),
+    "limit": Takes(needs=("x",)),
     "trend": Takes(needs=("x",)),
     "correlation": Takes(needs=("against",)),
     "prediction": Takes(needs=("against",)),
+    "hazard": Takes(needs=("against",)),
 }
 """What each computes, and how it is told, is a class of the same name in `bench.analysis.claims.kinds`."""
 
@@ -62,6 +74,10 @@ class ClaimTest(Settings):
     arms: list[Group] = Field(min_length=1, description="labels; a list of labels is taken together")
     expect: Literal["above", "below"] = Field("above", description="on which side of the margin; for a trend: rises")
     margin: float = Field(0.0, description="in the measure's unit; of an equivalence: either way")
+    meaningful: float = Field(
+        0.0, ge=0, description="how far beyond the margin an effect has to lie to matter; 0: the margin says it already"
+    )
+    because: str | None = Field(None, description="why no smaller effect would matter, in a word")
     at: Literal["end", "equal kl", "equal compute", "equal proxy"] = Field(
         "end", description="where two arms are compared: at the end of training, or where they have spent as much"
     )
@@ -82,6 +98,8 @@ class ClaimTest(Settings):
             points = len(self.measure) if isinstance(self.measure, list) else len(self.arms)
             if field == "x" and self.x is not None and len(self.x) != points:
                 raise ValueError(f"`x` has {len(self.x)} values for {points} points")
+        if takes.measures is not None and not (isinstance(self.measure, list) and len(self.measure) == takes.measures):
+            raise ValueError(f"{_a(self.test)} takes a list of {takes.measures} measures")
         if takes.positive_margin and self.margin <= 0:
             raise ValueError(f"{_a(self.test)} needs a margin above 0")
         return self
@@ -97,6 +115,13 @@ def _a(kind: str) -> str:
     return f"a{'n' * (kind[0] in 'aeiou')} {kind}"
 
 
+class Before(Settings):
+    """What an earlier reading of the same records made of a claim, and why this one reads it otherwise, or does not."""
+
+    verdict: Verdict = Field(description="of the earlier reading")
+    because: str = Field(min_length=1, description="what has changed since, in a sentence")
+
+
 class Claim(Settings):
     """A sentence and its tests: it is reproduced if all that decide hold, contradicted if one is contradicted."""
 
@@ -108,6 +133,8 @@ class Claim(Settings):
     planted: str | None = Field(None, description="what was put into the world for it, and the control")
     published: str | None = Field(None, description="figures that others measured, with their source")
     needs: str | None = Field(None, description="why it cannot be tested here")
+    awaits: str | None = Field(None, description="what an arm would have to do, and does not, for the verdict to stand")
+    before: Before | None = Field(None, description="an earlier reading of the same records")
     seeds: int = Field(10, ge=2, description="the fewest that a verdict rests on")
     tests: list[ClaimTest] = Field([], description="what is compared")
 
@@ -185,8 +212,31 @@ def freeze(path: Path, directory: Path) -> None:
         _keep([*known, *new], directory)
 
 
+def write_anew(path: Path, directory: Path) -> None:
+    """Put the claims of `path` in the place of those that the run has, and keep these beside them.
+
+    For records that are read again with other tests. Tables say that the claims are younger than the run.
+    """
+    earlier = [*_earlier(directory), *frozen(directory)]
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    entries = [
+        {"commit": commit(), "written": now, "claim": claim.model_dump(mode="json", exclude_unset=True), "anew": True}
+        for claim in load_claims(path)
+    ]
+    write_sealed(directory / FROZEN, {"claims": entries, "earlier": earlier})
+
+
+def _earlier(directory: Path) -> list[dict[str, Any]]:
+    """The entries whose place others have taken."""
+    file = directory / FROZEN
+    text = read_bytes(file) if os.path.lexists(file) else b"[]"
+    return [] if text.lstrip()[:1] == b"[" else list(parse_object(text, file).get("earlier", []))
+
+
 def _keep(entries: Iterable[dict[str, Any]], directory: Path) -> None:
-    write_sealed(directory / FROZEN, {"claims": sorted(entries, key=lambda entry: int(entry["claim"]["id"]))})
+    earlier = _earlier(directory)
+    ordered = sorted(entries, key=lambda entry: int(entry["claim"]["id"]))
+    write_sealed(directory / FROZEN, {"claims": ordered} | ({"earlier": earlier} if earlier else {}))
 
 
 def seal_claims(directory: Path) -> None:
@@ -197,6 +247,8 @@ def seal_claims(directory: Path) -> None:
 
 def frozen(directory: Path) -> list[dict[str, Any]]:
     """What `freeze` kept: `commit` (of the bench), `written` (when) and `claim`, for each; empty without claims.
+
+    `anew` is true where `write_anew` put it there.
 
     Raises:
         Damaged: the file is missing, or is not what was written. What an earlier release wrote, a list, has no

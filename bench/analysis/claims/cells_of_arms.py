@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
-from bench.analysis.claims.quantities import RANGE, Quantities
+from bench.analysis.claims.quantities import OVER_ARMS, Quantities
 from bench.analysis.interval import Interval
 from bench.analysis.statistics import mean_interval
 from bench.records.claims import Group
@@ -29,18 +29,33 @@ class Cells:
         return self.quantities.ended(self.task, arm)
 
     def values(self, group: Group, measure: str) -> Values:
-        """A measure by seed; of several arms taken together, a range over them or the hypervolume of all."""
+        """A measure by seed; of several arms taken together, one of those that `Quantities` has for them."""
         labels = [group] if isinstance(group, str) else group
-        if measure == "hypervolume":
+        if measure in ("frontier", "hypervolume", "variance"):
             cells = pd.concat([self.ended(label) for label in labels])
-            return dict(self.quantities.hypervolume_of(cells).items())
-        if ranged := RANGE.fullmatch(measure):
-            by_arm = pd.DataFrame({label: self.values(label, ranged[1]) for label in labels}).dropna()
-            return dict((by_arm.max(axis=1) - by_arm.min(axis=1)).items())
+            of = self.quantities.variance_of if measure == "variance" else self.quantities.frontier_of
+            return dict(of(cells).items())
+        if over := OVER_ARMS.fullmatch(measure):
+            by_arm = pd.DataFrame({label: self.values(label, over[2]) for label in labels}).dropna()
+            least = by_arm.min(axis=1)
+            return dict((least if over[1] == "least" else by_arm.max(axis=1) - least).items())
         own = self.ended(labels[0])
         values = self.quantities.of(measure).reindex(own["cell"]).to_numpy()
         pairs = zip(own["seed"], values, strict=True)
         return {seed: float(value) for seed, value in pairs if np.isfinite(value)}
+
+    def happened(self, arm: Group, measure: str) -> dict[Hashable, bool]:
+        """Of a measure that counts until something happens: does it, by seed? Of several arms: does it in one?"""
+        labels = [arm] if isinstance(arm, str) else arm
+        inner = over[2] if (over := OVER_ARMS.fullmatch(measure)) else measure
+        found: dict[Hashable, bool] = {}
+        for label in labels:
+            own = self.ended(label)
+            known = self.quantities.happened(inner).reindex(own["cell"])
+            for seed, value in zip(own["seed"], known, strict=True):
+                if pd.notna(value):
+                    found[seed] = found.get(seed, False) or bool(value)
+        return found
 
     def at_equal(self, first: str, second: str, measure: str, axis: str) -> tuple[Values, Values]:
         """A measure of two arms where both have spent as much of `axis` as the one that spent less, by seed."""

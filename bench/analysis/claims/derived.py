@@ -30,24 +30,27 @@ class Derived:
         says: its definition, for the notes beneath a table.
         compute: of every cell, by the cell's id, from the measure's argument; NaN where a cell does not have it.
         is_share: is it 0 or 1 in every cell?
-        until: does it count until gold reaches its argument, and all of training where gold never does?
+        limit: of a measure that counts until something happens (`compute` says infinite where it never does): the whole
+            that a cell could have had, for which it then counts.
     """
 
     says: str
     compute: OfAllCells
     is_share: bool = False
-    until: bool = False
+    limit: OfAllCells | None = None
 
 
 DERIVED: dict[str, Derived] = {}
 """By name, in the order in which the notes beneath a table explain them."""
 
 
-def derived(name: str, says: str, is_share: bool = False, until: bool = False) -> Callable[[OfAllCells], OfAllCells]:
+def derived(
+    name: str, says: str, is_share: bool = False, limit: OfAllCells | None = None
+) -> Callable[[OfAllCells], OfAllCells]:
     """Enter a function into `DERIVED`."""
 
     def enter(compute: OfAllCells) -> OfAllCells:
-        DERIVED[name] = Derived(says, compute, is_share, until)
+        DERIVED[name] = Derived(says, compute, is_share, limit)
         return compute
 
     return enter
@@ -96,31 +99,49 @@ def _peak_gold(data: CellData, cell: str, argument: str) -> float:
     return float(np.nanmax(values)) if np.isfinite(values).any() else np.nan
 
 
-@derived("fluctuation", "mean absolute change of gold from one point of the curve to the next")
+@derived(
+    "fluctuation",
+    "mean fall of gold from one point of the curve to the next, from the policy's first update on; a rise is no fall",
+)
 @of_each_cell
 def _fluctuation(data: CellData, cell: str, argument: str) -> float:
-    return _mean_change(data.curve(cell, "gold"))
+    return _mean_fall(_moving(data, cell))
 
 
-@derived("early_fluctuation", "the same in the first half of training")
+@derived("early_fluctuation", "the same in the first half of these updates")
 @of_each_cell
 def _early_fluctuation(data: CellData, cell: str, argument: str) -> float:
+    gold = _moving(data, cell)
+    return _mean_fall(gold[gold.index <= (gold.index[0] + gold.index[-1]) / 2] if len(gold) else gold)
+
+
+@of_each_cell
+def _all_updates(data: CellData, cell: str, argument: str) -> float:
     gold = data.curve(cell, "gold")
-    return _mean_change(gold[gold.index <= 0.5 * gold.index.max()] if len(gold) else gold)
+    return float(gold.index.max()) if len(gold) else np.nan
 
 
-@derived("updates_to", "updates until gold first reaches the target; all updates if never", until=True)
+@derived("updates_to", "updates until gold first reaches the target; all updates if never", limit=_all_updates)
 @of_each_cell
 def _updates_to(data: CellData, cell: str, argument: str) -> float:
-    return _updates_until(data, cell, float(argument))
+    return _updates_to_target(data, cell, float(argument))
 
 
-@derived("tokens_to", "tokens sampled until then, each counted once however often it is trained on", until=True)
+@of_each_cell
+def _all_tokens(data: CellData, cell: str, argument: str) -> float:
+    return _tokens_by(data, cell, np.inf)
+
+
+@derived("tokens_to", "tokens sampled until then, each counted once however often it is trained on", limit=_all_tokens)
 @of_each_cell
 def _tokens_to(data: CellData, cell: str, argument: str) -> float:
+    updates = _updates_to_target(data, cell, float(argument))
+    return _tokens_by(data, cell, updates) if np.isfinite(updates) else updates
+
+
+def _tokens_by(data: CellData, cell: str, updates: float) -> float:
     read = data.log(cell, "num_tokens").sort_values("step")
-    updates = _updates_until(data, cell, float(argument))
-    if read.empty or np.isnan(updates):
+    if read.empty:
         return np.nan
     settings = data.record(cell)["hyperparameters"]
     # trainers log tokens trained on; a method that samples batches trains on each as often as it has epochs
@@ -128,37 +149,90 @@ def _tokens_to(data: CellData, cell: str, argument: str) -> float:
     return float(np.interp(updates, [0, *read["step"]], [0, *read["value"]]) / passes)
 
 
+def _most_labels(data: CellData, argument: str) -> pd.Series[float]:
+    """What the costliest cell of the same task and seed was charged."""
+    labels = data.records["cost_gold_labels"].astype(float)
+    return labels.groupby([data.records["task"], data.records["seed"]]).transform("max")
+
+
 @derived(
     "labels_to",
-    "gold labels asked for until then; all of them where they are asked for beforehand",
-    until=True,
+    "gold labels asked for until gold first reaches the target (all of them where they are asked for beforehand); "
+    "where it never does, as many as the costliest arm of the same seed asked for",
+    limit=_most_labels,
 )
 @of_each_cell
 def _labels_to(data: CellData, cell: str, argument: str) -> float:
-    record, gold = data.record(cell), data.curve(cell, "gold")
-    if gold.empty:
-        return np.nan
+    record, updates = data.record(cell), _updates_to_target(data, cell, float(argument))
+    if not np.isfinite(updates):
+        return updates
     settings = record["hyperparameters"]
     if settings.get("reward") != "gold" or "rollouts" not in settings:
         return float(record["cost_gold_labels"])  # all of them before training starts
     labels = settings["steps"] * settings["rollouts"]
-    return float(labels * _updates_until(data, cell, float(argument)) / gold.index.max())
+    return float(labels * updates / data.curve(cell, "gold").index.max())
 
 
-@derived("updates_to_collapse", f"share of training until gold first lies {COLLAPSE} below its start; 1 if never")
+@of_each_cell
+def _one(data: CellData, cell: str, argument: str) -> float:
+    return 1.0
+
+
+@derived(
+    "updates_to_collapse",
+    f"share of training until gold first lies {COLLAPSE} below its start; 1 if never",
+    limit=_one,
+)
 @of_each_cell
 def _updates_to_collapse(data: CellData, cell: str, argument: str) -> float:
     gold = data.curve(cell, "gold")
     if gold.empty:
         return np.nan
-    last = float(gold.index.max())
-    return min(reached(-gold, COLLAPSE - float(gold.iloc[0])), last) / last
+    return reached(-gold, COLLAPSE - float(gold.iloc[0])) / float(gold.index.max())
 
 
-@derived("step_kl", "mean KL(π_old ‖ π) after an update, per token, over training")
+@derived(
+    "kl_to_optimum",
+    "KL(π ‖ π0 exp(gold/β) / Z), exact, at the β given",
+)
+def _kl_to_optimum(data: CellData, argument: str) -> pd.Series[float]:
+    """KL(π ‖ π0) − E_π[gold]/β + log Z, in which log Z = max over policies of E[gold]/β − KL(π ‖ π0).
+
+    Every cell names a policy on the frontier: its KL, and the gold of the best policy of that KL. The largest over the
+    cells of a task and seed is log Z itself where one of them is the optimum of this β, and less otherwise: have one.
+    """
+    records, beta = data.records, float(argument)
+    if not {"exact_kl", "exact_gold", "optimality_gap"} <= {*records}:
+        return pd.Series(np.nan, index=records.index)
+    kl, gold = records["exact_kl"].astype(float), records["exact_gold"].astype(float)
+    frontier = (gold + records["optimality_gap"].astype(float)) / beta - kl
+    log_z = frontier.groupby([records["task"], records["seed"]]).transform("max")
+    return kl - gold / beta + log_z
+
+
+@derived("gold_where", "mean gold of the completions whose prompt the regular expression matches")
+def _gold_where(data: CellData, argument: str) -> pd.Series[float]:
+    rows = data.run.completions
+    if not {"prompt", "gold"} <= {*rows}:
+        return pd.Series(np.nan, index=data.records.index)
+    prompts = rows["prompt"].drop_duplicates()
+    chosen = prompts[prompts.astype(str).str.contains(argument, regex=True)]
+    own = rows[rows["prompt"].isin(set(chosen))]
+    return own.groupby("cell")["gold"].mean().reindex(data.records.index).astype(float)
+
+
+@derived("step_kl", "mean KL(π_old ‖ π) per token once all steps on a batch are made, over training")
 @of_each_cell
 def _step_kl(data: CellData, cell: str, argument: str) -> float:
-    return float(data.log(cell, "approx_kl")["value"].mean())
+    return float(data.log(cell, "update_kl")["value"].mean())
+
+
+@derived(
+    "ratio_99", "99th percentile of π / π_old over a batch's tokens once all its steps are made, mean over training"
+)
+@of_each_cell
+def _ratio_99(data: CellData, cell: str, argument: str) -> float:
+    return float(data.log(cell, "ratio_99")["value"].mean())
 
 
 @derived("largest_ratio", "the largest π / π_old that an update saw")
@@ -171,8 +245,7 @@ def _largest_ratio(data: CellData, cell: str, argument: str) -> float:
 @of_each_cell
 def _early_value_error(data: CellData, cell: str, argument: str) -> float:
     losses = data.log(cell, "value_loss").sort_values("step")
-    begun = data.log(cell, "policy_loss")["step"].min()  # the critic alone may be trained first
-    losses = losses[losses["step"] >= begun]
+    losses = losses[losses["step"] >= _first_update(data, cell)]
     return float(losses["value"].iloc[: max(1, len(losses) // 4)].mean()) if len(losses) else np.nan
 
 
@@ -214,10 +287,23 @@ def reached(curve: pd.Series[float], target: float) -> float:
     return float(x0 + (x1 - x0) * (target - y0) / (y1 - y0))
 
 
-def _updates_until(data: CellData, cell: str, target: float) -> float:
+def _updates_to_target(data: CellData, cell: str, target: float) -> float:
     gold = data.curve(cell, "gold")
-    return min(reached(gold, target), float(gold.index.max())) if len(gold) else np.nan
+    return reached(gold, target) if len(gold) else np.nan
 
 
-def _mean_change(curve: pd.Series[float]) -> float:
-    return float(curve.diff().abs().mean()) if len(curve) > 1 else np.nan
+def _first_update(data: CellData, cell: str) -> float:
+    """The step of the policy's first: the critic alone may be trained before."""
+    return float(data.log(cell, "policy_loss")["step"].min())
+
+
+def _moving(data: CellData, cell: str) -> pd.Series[float]:
+    """The curve of gold from where the policy begins to move."""
+    gold, first = data.curve(cell, "gold"), _first_update(data, cell)
+    if np.isnan(first):
+        return gold
+    return gold[gold.index >= gold.index[gold.index < first].max()] if (gold.index < first).any() else gold
+
+
+def _mean_fall(curve: pd.Series[float]) -> float:
+    return float((-curve.diff().dropna()).clip(lower=0).mean()) if len(curve) > 1 else np.nan

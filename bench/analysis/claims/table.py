@@ -11,41 +11,63 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
+from bench.analysis.claims.adjusting import LEVEL, adjusted
 from bench.analysis.claims.derived import DERIVED
 from bench.analysis.claims.kinds import KINDS
 from bench.analysis.claims.kinds.kind import in_braces
 from bench.analysis.claims.quantities import Quantities
 from bench.analysis.claims.tested import Tested
-from bench.analysis.claims.verdict import Judged, Verdict, judge
+from bench.analysis.claims.verdict import Judged, judge
 from bench.analysis.interval import Interval
 from bench.analysis.layout import Section, print_frame, wide_console, write_sections
 from bench.analysis.tables.main_table_notes import state_notes
 from bench.contracts.escaping import in_markdown, in_rich
-from bench.records.claims import Claim, ClaimTest, frozen, load_claims
+from bench.records.claims import Claim, ClaimTest, Verdict, frozen, load_claims
 from bench.records.loading import RunFrames
 
-ORDER: tuple[Verdict, ...] = ("reproduced", "contradicted", "inconclusive", "not testable here", "not run")
-_COLUMNS = ["id", "says", "source", "world", "planted", "published", "verdict", "effect", "seeds", "details"]
-_TEST_COLUMNS = ["id", "test", "measure", "arms", "at", "expect", "margin", "decides", "outcome", "effect"]
-_TEST_COLUMNS += ["low", "high", "n"]
+ORDER: tuple[Verdict, ...] = (
+    "reproduced", "contradicted", "nil effect", "inconclusive", "not testable here", "not run"
+)  # fmt: skip
+DECIDED: tuple[Verdict, ...] = ("reproduced", "contradicted", "nil effect")
+_COLUMNS = ["id", "says", "source", "world", "planted", "published", "before", "verdict", "because", "awaits"]
+_COLUMNS += ["p_adjusted", "survives", "effect", "seeds", "details"]
+_TEST_COLUMNS = ["id", "test", "measure", "arms", "at", "expect", "margin", "meaningful", "decides", "outcome"]
+_TEST_COLUMNS += ["effect", "low", "high", "n", "p", "seeds_needed"]
 
 
 def judged(run: RunFrames, claims: Path | None = None) -> list[Judged]:
     """Every claim of the run with its verdict: those frozen in its folder, or else those of the file `claims`."""
     if claims is None:
-        known = [(Claim(**each["claim"]), each["commit"], each["written"]) for each in frozen(run.directory)]
+        known = [
+            (Claim(**each["claim"]), each["commit"], each["written"], bool(each.get("anew")))
+            for each in frozen(run.directory)
+        ]
     else:
-        known = [(claim, None, None) for claim in load_claims(claims)]
+        known = [(claim, None, None, False) for claim in load_claims(claims)]
     quantities = Quantities(run)
-    return [Judged(claim, *judge(claim, quantities), commit, written) for claim, commit, written in known]
+    return adjusted([Judged(claim, *judge(claim, quantities), *origin) for claim, *origin in known])
+
+
+def survives(each: Judged) -> str:
+    """Does a decided verdict outlast the number of claims? ``yes`` or ``no``; empty where nothing is decided."""
+    if each.verdict not in DECIDED or math.isnan(each.p_adjusted):
+        return ""
+    return "yes" if each.p_adjusted < LEVEL else "no"
+
+
+def marked(each: Judged) -> str:
+    """The verdict, an asterisk behind it where it awaits an arm that does what the claim says."""
+    return each.verdict + ("*" if each.claim.awaits else "")
 
 
 def as_frame(found: Sequence[Judged]) -> pd.DataFrame:
     """One row per claim.
 
-    Columns: `id`, `says`, `source`, `world` (exact or sampled), `planted`, `published` (texts, empty where there is
-    nothing to say), `verdict` (reproduced, contradicted, inconclusive, not testable here, not run), `effect` (the tests
-    that decide, a line each), `seeds`, `details` (a list of lines).
+    Columns: `id`, `says`, `source`, `world` (exact or sampled), `planted`, `published`, `before` (the verdict of an
+    earlier reading; texts, empty where there is nothing to say), `verdict` (reproduced, contradicted, nil effect,
+    inconclusive, not testable here, not run), `because` (what this reading changed), `awaits` (what an arm does not do
+    yet), `p_adjusted`, `survives` (yes, no), `effect` (the tests that decide, a line each), `seeds`, `details` (a list
+    of lines).
     """
     rows = [
         (
@@ -55,7 +77,12 @@ def as_frame(found: Sequence[Judged]) -> pd.DataFrame:
             each.claim.world,
             each.claim.planted or "",
             each.claim.published or "",
+            each.claim.before.verdict if each.claim.before else "",
             each.verdict,
+            each.claim.before.because if each.claim.before else "",
+            each.claim.awaits or "",
+            each.p_adjusted,
+            survives(each),
             effect_of(each),
             _seeds(each),
             list(details(each)),
@@ -68,18 +95,20 @@ def as_frame(found: Sequence[Judged]) -> pd.DataFrame:
 def frame_of_tests(found: Sequence[Judged]) -> pd.DataFrame:
     """One row per test, plain numbers.
 
-    Columns: `id` (of the claim), `test`, `measure`, `arms`, `at`, `expect`, `margin`, `decides`, `outcome`, `effect`,
-    `low`, `high`, `n`; and `place` (end, equal kl, equal compute) for rows that only show the effect elsewhere.
+    Columns: `id` (of the claim), `test`, `measure`, `arms`, `at`, `expect`, `margin`, `meaningful`, `decides`,
+    `outcome`, `effect`, `low`, `high`, `n`, `p`, `seeds_needed`; and `place` (end, equal kl, equal compute) for rows that only show the effect elsewhere.
     """
     rows: list[tuple[object, ...]] = []
     for each in found:
         for tested in each.tests:
             test, x = tested.test, tested.effect
             head = (each.claim.id, test.test, _measure(test), " | ".join(map(in_braces, test.arms)))
-            rows.append((*head, test.at, test.expect, test.margin, not test.also, tested.outcome, *astuple(x)))
+            wanted = (test.expect, test.margin, test.meaningful)
+            found = (tested.outcome, *astuple(x), tested.p, tested.seeds_needed)
+            rows.append((*head, test.at, *wanted, not test.also, *found))
             for variant in tested.variants:
                 shown = "flips" if variant.flips else "shown"
-                rows.append((*head, variant.place, test.expect, test.margin, False, shown, *astuple(variant.effect)))
+                rows.append((*head, variant.place, *wanted, False, shown, *astuple(variant.effect), math.nan, None))
     return pd.DataFrame(rows, columns=_TEST_COLUMNS)
 
 
@@ -105,6 +134,12 @@ def details(each: Judged) -> Iterator[str]:
             flip = ": the order flips" if variant.flips else ""
             yield f"    at {variant.place}: {variant.effect.text()}{flip}"
         yield from (f"    {note}" for note in tested.notes)
+    if each.claim.before:
+        yield f"before: {each.claim.before.verdict}. {each.claim.before.because}"
+    if each.claim.awaits:
+        yield f"* awaits: {each.claim.awaits}"
+    if survives(each) == "no":
+        yield f"does not survive the number of claims: adjusted p {each.p_adjusted:.2g}"
     if each.claim.planted:
         yield f"planted: {each.claim.planted}"
     if each.claim.published:
@@ -115,13 +150,25 @@ def notes(found: Sequence[Judged], run: RunFrames) -> list[str]:
     """What the reader of the table has to know, one line each."""
     count = Counter(each.verdict for each in found)
     lines = [f"{len(found)} claims: {', '.join(f'{count[name]} {name}' for name in ORDER if count[name])}."]
+    if before := Counter(each.claim.before.verdict for each in found if each.claim.before):
+        lines.append(f"Before: {', '.join(f'{before[name]} {name}' for name in ORDER if before[name])}.")
+    decided = [each for each in found if each.verdict in DECIDED]
+    if waiting := [each.claim.id for each in decided if each.claim.awaits]:
+        lines.append(
+            f"* {len(waiting)} of {len(decided)} decided verdicts rest on an arm that does not do what the claim says, "
+            f"and stand under reserve: {', '.join(map(str, waiting))}."
+        )
     commits = sorted({each.commit for each in found if each.commit})
     if commits:
         when = min(each.written for each in found if each.written)
-        lines.append(
-            f"Claims, margins and tests as they stood in commit {', '.join(commits)} when the run began ({when}); "
-            "what has been changed since is not used."
-        )
+        whole = f"Claims, margins and tests as they stood in commit {', '.join(commits)}"
+        if any(each.anew for each in found):
+            lines.append(
+                f"{whole} ({when}), written anew once the run had been read: the verdict of that reading stands beside "
+                "the new one."
+            )
+        else:
+            lines.append(f"{whole} when the run began ({when}); what has been changed since is not used.")
     made = sorted({str(each) for each in run.records.get("commit", pd.Series(dtype=object)).dropna()})
     if made:
         lines.append(f"Records made at commit {', '.join(made)}.")
@@ -130,11 +177,18 @@ def notes(found: Sequence[Judged], run: RunFrames) -> list[str]:
         f"Effects are paired by seed, on held-out prompts: mean ± half of the 95 % interval ({'; '.join(intervals)})."
     )
     lines.append(
-        "Reproduced: the interval of every test that decides lies beyond its margin, on the side expected. "
-        "Contradicted: that of one of them lies on the other side. What is reproduced is a mechanism in a small world, "
-        "not a figure."
+        "Reproduced: the interval of every test that decides lies beyond its margin, on the side expected. Contradicted: "
+        "that of one of them excludes an effect large enough to matter; nil effect: all of them do, on both sides. "
+        "Inconclusive: one can exclude neither. What is reproduced is a mechanism in a small world, not a figure."
     )
-    lines.append("The intervals are not widened for the number of claims.")
+    if lost := [each.claim.id for each in found if survives(each) == "no"]:
+        fate = f"do not survive: {', '.join(map(str, lost))}"
+    else:
+        fate = "all survive"
+    lines.append(
+        "Intervals are not widened for the number of tests. Adjusted for it (Holm within a claim, Benjamini–Hochberg over "
+        f"claims, at {LEVEL:g}), of the verdicts decided {fate}."
+    )
     used = {name for each in found for t in each.tests for name in _derived(t.test)}
     lines += [f"{name}: {derived.says}." for name, derived in DERIVED.items() if name in used]
     return [*lines, *state_notes(run)]
@@ -146,7 +200,10 @@ def claims_table(found: Sequence[Judged]) -> pd.DataFrame:
         {
             "claim": f"{each.claim.id}. {each.claim.says}",
             "source": each.claim.source,
-            "verdict": each.verdict + (", planted" if each.claim.planted else ""),
+            "before": each.claim.before.verdict if each.claim.before else "",
+            "verdict": marked(each) + (", planted" if each.claim.planted else ""),
+            "survives": survives(each),
+            "why": " ".join(filter(None, (each.claim.before and each.claim.before.because, _awaited(each)))),
             "effect": effect_of(each),
             "seeds": _seeds(each),
             "published": each.claim.published or "",
@@ -163,9 +220,12 @@ def render_claims(found: Sequence[Judged], run: RunFrames, console: Console | No
     if not found:
         console.print("No claims: the matrix names none, and no file was given (--claims).", highlight=False)
         return
-    colours = {"reproduced": "green", "contradicted": "red", "inconclusive": "yellow"}
+    colours = {"reproduced": "green", "contradicted": "red", "nil effect": "cyan", "inconclusive": "yellow"}
     for each in found:
-        tag = f"[{colours.get(each.verdict, 'dim')}]{each.verdict}[/]{' (planted)' if each.claim.planted else ''}"
+        remarks = ["planted"] * bool(each.claim.planted) + ["does not survive"] * (survives(each) == "no")
+        remarks += [f"before: {each.claim.before.verdict}"] if each.claim.before else []
+        behind = f" ({', '.join(remarks)})" if remarks else ""
+        tag = f"[{colours.get(each.verdict, 'dim')}]{marked(each)}[/]{behind}"
         console.print(f"[bold]{each.claim.id:>2}[/] {tag}  ", end="", highlight=False)
         console.print(in_rich(f"{each.claim.says} ({each.claim.source})"))
         for line in effect_of(each).split("\n"):
@@ -203,6 +263,10 @@ def print_details(found: Sequence[Judged], wanted: Sequence[int], console: Conso
                 console.print(in_rich(line))
 
 
+def _awaited(each: Judged) -> str:
+    return f"* Awaits: {each.claim.awaits}." if each.claim.awaits else ""
+
+
 def _behind(each: Judged) -> Iterator[str]:
     yield f"**{each.claim.id}. {in_markdown(each.claim.says)}** {each.verdict}."
     for line in details(each):
@@ -215,7 +279,18 @@ def _effect(tested: Tested) -> str:
     what = f"{_measure(test)}: {kind.effect_in_words(test)}{place}"
     if tested.outcome == "not run":
         return f"{what}: not run"
-    return f"{what} = {_number(tested.effect)} (expected {kind.expectation(test)}: {tested.outcome})"
+    return f"{what} = {_number(tested.effect)} (expected {kind.expectation(test)}: {_outcome(tested)})"
+
+
+def _outcome(tested: Tested) -> str:
+    """The outcome, with the size of effect that it excludes, or the seeds that it would take."""
+    test, words = tested.test, tested.outcome
+    size = f"{test.meaningful:g}" + (" beyond it" if test.margin else "")
+    if words in ("contradicted", "nil") and test.meaningful:
+        return f"{words}, no effect as large as {size}"
+    if words == "undecided" and tested.seeds_needed:
+        return f"{words}, about {tested.seeds_needed} seeds would tell"
+    return words
 
 
 def _number(x: Interval) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from bench.analysis.interval import Interval
 from bench.records.claims import ClaimTest
 
-Outcome: TypeAlias = Literal["holds", "contradicted", "undecided", "not run"]
+Outcome: TypeAlias = Literal["holds", "contradicted", "nil", "undecided", "not run"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Tested:
         arms: what stands behind it, by arm (or by measure), over all seeds that each has.
         variants: the difference at equal KL and equal compute, where the arms have curves.
         notes: what the reader has to know.
+        p: the chance of so clear a result where the outcome is wrong, see `decision.p_of_outcome`; NaN where unknown.
+        seeds_needed: of an undecided test: how many would tell, see `decision.seeds_to_decide`.
     """
 
     test: ClaimTest
@@ -40,3 +43,5 @@ class Tested:
     arms: dict[str, Interval]
     variants: list[Variant] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    p: float = math.nan
+    seeds_needed: int | None = None

@@ -4,33 +4,38 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 from bench.analysis.claims.cells_of_arms import Cells
 from bench.analysis.claims.kinds import KINDS
 from bench.analysis.claims.quantities import Quantities
 from bench.analysis.claims.tested import Tested
 from bench.analysis.interval import Interval
-from bench.records.claims import Claim, ClaimTest, arm_labels
-
-Verdict: TypeAlias = Literal["reproduced", "contradicted", "inconclusive", "not testable here", "not run"]
+from bench.records.claims import Claim, ClaimTest, Verdict, arm_labels
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim, its verdict, and the tests behind it."""
+    """A claim, its verdict, and the tests behind it.
+
+    Attributes:
+        commit, written: of the claim, where the run keeps it. anew: was it written once the run had been read?
+        p_adjusted: over all claims tested, see `bench.analysis.claims.adjusting`; NaN where unknown.
+    """
 
     claim: Claim
     verdict: Verdict
     tests: list[Tested]
     commit: str | None = None
     written: str | None = None
+    anew: bool = False
+    p_adjusted: float = math.nan
 
 
 def judge(claim: Claim, quantities: Quantities) -> tuple[Verdict, list[Tested]]:
-    """The verdict on a claim: contradicted if a test that decides is, reproduced if all of them hold.
+    """The verdict on a claim: reproduced if all tests that decide hold, contradicted if one says that it does not.
 
-    Inconclusive as well where fewer seeds than the claim wants are behind a test that would decide.
+    A nil effect where all of them found one; inconclusive as well where fewer seeds than the claim wants are behind a
+    test that would decide.
     """
     if claim.needs:
         return "not testable here", []
@@ -41,7 +46,9 @@ def judge(claim: Claim, quantities: Quantities) -> tuple[Verdict, list[Tested]]:
         return "not run", tests
     if any(each.effect.n < claim.seeds for each in deciding):
         return "inconclusive", tests
-    if "contradicted" in outcomes:
+    if outcomes == {"nil"}:
+        return "nil effect", tests
+    if outcomes & {"contradicted", "nil"}:
         return "contradicted", tests
     return ("reproduced" if outcomes == {"holds"} else "inconclusive"), tests
 

@@ -14,7 +14,8 @@ def points(run: RunFrames) -> pd.DataFrame:
     """What every cell passed through, from its training curve, and where it ended.
 
     Columns: `cell`, `task`, `model`, `method`, `arm`, `seed`, `kl` (nats), `reward` (gold where it is known, else the
-    judge), `start` (π0's own). Only cells with status ok, and only points whose KL and reward are known.
+    judge), `start` (π0's own, on the same samples: of the end those of the evaluation, of a curve its step 0). Only
+    cells with status ok, and only points whose KL and reward are known.
     """
     names = ["cell", "task", "model", "method", "arm", "seed", "kl", "reward", "start"]
     ok = run.records[run.records["status"] == "ok"]
@@ -24,7 +25,12 @@ def points(run: RunFrames) -> pd.DataFrame:
     curves = run.curves
     if "judge" in curves and "kl" in curves:
         paths = curves[["cell", "kl", "judge"]].rename(columns={"judge": "reward"})
-        ends = pd.concat([ends, paths.merge(ends.drop(columns=["kl", "reward"]), on="cell")], ignore_index=True)
+        steps = curves["step"] if "step" in curves else pd.Series(np.nan, index=curves.index)
+        begins = curves[steps == 0].drop_duplicates("cell").set_index("cell")["judge"]
+        paths = paths.assign(start=paths["cell"].map(begins))
+        own = paths.merge(ends.drop(columns=["kl", "reward"]), on="cell", suffixes=("", "_of_end"))
+        own["start"] = own["start"].fillna(own.pop("start_of_end"))
+        ends = pd.concat([ends, own], ignore_index=True)
     return ends.dropna(subset=["kl", "reward", "start"])
 
 
@@ -50,6 +56,6 @@ def by_method(run: RunFrames) -> pd.DataFrame:
 def _hypervolumes(rows: pd.DataFrame, by: str) -> pd.Series[float]:
     groups, keys = pd.factorize(rows[by])
     places = np.split(np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1])
-    kl, reward, start = (rows[name].to_numpy(float) for name in ("kl", "reward", "start"))
-    values = [hypervolume(kl[own], reward[own], start=start[own[0]]) for own in places if len(own)]
+    kl, gain = rows["kl"].to_numpy(float), (rows["reward"] - rows["start"]).to_numpy(float)
+    values = [hypervolume(kl[own], gain[own]) for own in places if len(own)]
     return pd.Series(values, index=keys, dtype=float, name="hypervolume")

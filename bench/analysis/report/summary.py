@@ -15,7 +15,7 @@ from bench.analysis.tables.main_table_notes import state_notes
 from bench.analysis.tables.paired_cells import by_seed
 from bench.records.loading import RunFrames
 
-VERDICTS = ("contradicted", "reproduced", "inconclusive", "not testable here", "not run")
+VERDICTS = ("contradicted", "nil effect", "reproduced", "inconclusive", "not testable here", "not run")
 """In the order in which a reader wants to hear of them."""
 NAMED = 6
 

@@ -4,15 +4,21 @@ wrong claim before it starts; nothing here reads files or writes tables."""
 
 from __future__ import annotations
 
-from bench.analysis.claims.kinds.differences import Difference, Equivalence, Spread
+from bench.analysis.claims.kinds.differences import Difference, Equivalence
+from bench.analysis.claims.kinds.front import Front
 from bench.analysis.claims.kinds.kind import Kind
 from bench.analysis.claims.kinds.level import Level
-from bench.analysis.claims.kinds.prediction import Prediction
+from bench.analysis.claims.kinds.limit import Limit
+from bench.analysis.claims.kinds.prediction import Hazard, Prediction
 from bench.analysis.claims.kinds.rank_correlations import Correlation, Trend
+from bench.analysis.claims.kinds.spread import Spread
+from bench.analysis.claims.kinds.survival import Survival
 
-KINDS: dict[str, Kind] = {
-    kind.name: kind for kind in (Difference(), Spread(), Level(), Trend(), Correlation(), Prediction(), Equivalence())
-}
+_EVERY: tuple[Kind, ...] = (
+    *(Difference(), Spread(), Survival(), Front(), Level(), Limit()),
+    *(Trend(), Correlation(), Prediction(), Hazard(), Equivalence()),
+)
+KINDS: dict[str, Kind] = {kind.name: kind for kind in _EVERY}
 """By name, in the order in which the notes beneath the table tell of their intervals."""
 
 __all__ = ["KINDS", "Kind"]

@@ -1,17 +1,14 @@
-"""Tests of one arm against another, paired by seed."""
+"""One arm against another, paired by seed: by how much do they differ, and are they the same?"""
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
-
 from bench.analysis.claims.cells_of_arms import Cells, Values, group_name, intervals
+from bench.analysis.claims.decision import p_value, seeds_to_decide
 from bench.analysis.claims.derived import DERIVED
 from bench.analysis.claims.kinds.kind import Kind, in_braces
 from bench.analysis.claims.tested import Outcome, Tested, Variant
 from bench.analysis.interval import Interval
-from bench.analysis.statistics import equivalence_test, paired_difference
+from bench.analysis.statistics import equivalence_test, paired_difference, paired_shares
 from bench.records.claims import ClaimTest, arm_labels
 
 PLACES = ("end", "equal kl", "equal compute")
@@ -24,28 +21,28 @@ class Difference(Kind):
     """The measure of the first arm less that of the second."""
 
     name = "difference"
-    interval = "shares: Newcombe"
+    interval = "shares of seeds: Bonett and Price, with McNemar's exact test beside it"
 
     def effect_in_words(self, test: ClaimTest) -> str:
         """See `Kind`."""
-        return _minus(test)
+        return minus(test)
 
     def run(self, test: ClaimTest, cells: Cells) -> Tested:
         """See `Kind`."""
         first, second = _two_arms(test, cells)
         measure = str(test.measure)
-        effect = paired_difference(first, second).difference
+        effect, p = paired_difference(first, second).difference, None
         derived = DERIVED.get(measure.partition(":")[0])
         if derived is not None and derived.is_share and effect.n:
-            effect = _difference_of_shares(first, second)
+            effect, p = paired_shares(first, second)
         notes = []
-        if derived is not None and derived.until:
-            notes += _never_reached(test, cells)
+        if derived is not None and derived.limit is not None:
+            notes += never_happened(test, cells)
         if effect.n < 2 and test.at != "end":
             notes.append(f"no curve to read {measure} from at {test.at}")
         has_path = measure in ALONG_TRAINING and all(isinstance(arm, str) for arm in test.arms)
         variants = _variants(test, cells, effect) if has_path else []
-        return self.tested(test, cells, effect, intervals(_by_arm(test, first, second)), variants, notes)
+        return self.tested(test, cells, effect, intervals(by_arm(test, first, second)), variants, notes, p=p)
 
 
 class Equivalence(Kind):
@@ -56,7 +53,7 @@ class Equivalence(Kind):
 
     def effect_in_words(self, test: ClaimTest) -> str:
         """See `Kind`."""
-        return _minus(test)
+        return minus(test)
 
     def expectation(self, test: ClaimTest) -> str:
         """See `Kind`."""
@@ -68,31 +65,24 @@ class Equivalence(Kind):
             return "holds"
         return "contradicted" if effect.low > test.margin or effect.high < -test.margin else "undecided"
 
+    def p_value(self, test: ClaimTest, effect: Interval, outcome: Outcome) -> float:
+        """The larger of the two one-sided p values; of a contradiction, that of an effect at the nearer margin."""
+        ends = [p_value(effect, end, confidence=0.9) for end in (-test.margin, test.margin)]
+        return max(ends) / (1 if outcome == "contradicted" else 2)
+
+    def seeds_needed(self, test: ClaimTest, effect: Interval) -> int | None:
+        """As for a difference that matters from the margin on: two one-sided tests ask for about as many."""
+        matters = test.model_copy(update={"margin": 0.0, "meaningful": test.margin})
+        return seeds_to_decide(matters, effect, confidence=0.9)
+
     def run(self, test: ClaimTest, cells: Cells) -> Tested:
         """See `Kind`."""
         first, second = _two_arms(test, cells)
         effect = equivalence_test(first, second, test.margin).difference
-        return self.tested(test, cells, effect, intervals(_by_arm(test, first, second)))
+        return self.tested(test, cells, effect, intervals(by_arm(test, first, second)))
 
 
-class Spread(Kind):
-    """How far seeds lie from their median, the first arm's less the second's (Brown & Forsythe 1974, paired)."""
-
-    name = "spread"
-
-    def effect_in_words(self, test: ClaimTest) -> str:
-        """See `Kind`."""
-        return f"seeds' distance from the median, {_minus(test)}"
-
-    def run(self, test: ClaimTest, cells: Cells) -> Tested:
-        """See `Kind`."""
-        first, second = (_distances_from_median(cells.values(arm, str(test.measure))) for arm in test.arms)
-        effect = paired_difference(first, second).difference
-        by_arm = {f"{name}, distance from the median": each for name, each in _by_arm(test, first, second).items()}
-        return self.tested(test, cells, effect, intervals(by_arm))
-
-
-def _minus(test: ClaimTest) -> str:
+def minus(test: ClaimTest) -> str:
     return " − ".join(map(in_braces, test.arms))
 
 
@@ -103,7 +93,7 @@ def _two_arms(test: ClaimTest, cells: Cells) -> tuple[Values, Values]:
     return cells.at_equal(str(first), str(second), measure, AXES[test.at])
 
 
-def _by_arm(test: ClaimTest, first: Values, second: Values) -> dict[str, Values]:
+def by_arm(test: ClaimTest, first: Values, second: Values) -> dict[str, Values]:
     return dict(zip(map(group_name, test.arms), (first, second), strict=True))
 
 
@@ -119,29 +109,11 @@ def _variants(test: ClaimTest, cells: Cells, effect: Interval) -> list[Variant]:
     return variants
 
 
-def _difference_of_shares(first: Values, second: Values) -> Interval:
-    """Of two shares of seeds: Newcombe's interval, which does not vanish where all seeds agree."""
-    from statsmodels.stats.proportion import confint_proportions_2indep
-
-    seeds = [seed for seed in first if seed in second]
-    n = len(seeds)
-    count_first, count_second = (sum(values[seed] for seed in seeds) for values in (first, second))
-    low, high = confint_proportions_2indep(count_first, n, count_second, n, method="newcomb", compare="diff")
-    return Interval((count_first - count_second) / n, float(low), float(high), n)
-
-
-def _never_reached(test: ClaimTest, cells: Cells) -> list[str]:
-    target = float(str(test.measure).partition(":")[2])
+def never_happened(test: ClaimTest, cells: Cells) -> list[str]:
+    """Of a measure that counts until something happens: the arms where it does not happen in every seed."""
     notes = []
     for arm in arm_labels(test.arms):
-        own = cells.ended(arm)
-        short = sum(bool(cells.quantities.curve(cell, "gold").max() < target) for cell in own["cell"])
-        if short:
-            never = f"{short} of {len(own)} seeds never reach {target:g}"
-            notes.append(f"{arm}: {never}, and count as the whole of training")
+        happened = cells.happened(arm, str(test.measure))
+        if short := len(happened) - sum(happened.values()):
+            notes.append(f"{arm}: never in {short} of {len(happened)} seeds, which count as the whole")
     return notes
-
-
-def _distances_from_median(values: Values) -> Values:
-    median = float(np.median([*values.values()])) if values else math.nan
-    return {seed: abs(value - median) for seed, value in values.items()}

@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from bench.analysis.claims.cells_of_arms import Cells
+from bench.analysis.claims.decision import decide, p_of_outcome, seeds_to_decide
 from bench.analysis.claims.tested import Outcome, Tested, Variant
 from bench.analysis.interval import Interval
 from bench.records.claims import ClaimTest, Group, KindName, arm_labels
+
+LEVEL = 0.05
+"""Of every test, two-sided: that of a 95 % interval."""
 
 
 class Kind(ABC):
@@ -20,7 +24,7 @@ class Kind(ABC):
         interval: how its interval is made, for the notes beneath the table; empty where it is Student's t over seeds.
     """
 
-    name: ClassVar[KindName]
+    name: KindName
     interval: ClassVar[str] = ""
 
     @abstractmethod
@@ -36,11 +40,16 @@ class Kind(ABC):
         return f"{'>' if test.expect == 'above' else '<'} {test.margin:g}"
 
     def outcome(self, test: ClaimTest, effect: Interval) -> Outcome:
-        """Does the interval lie beyond the margin, on the side that is expected? NaN bounds decide nothing."""
-        above, below = effect.low > test.margin, effect.high < test.margin
-        if not (above or below):
-            return "undecided"
-        return "holds" if above == (test.expect == "above") else "contradicted"
+        """What the interval says, see `bench.analysis.claims.decision`."""
+        return decide(test, effect)
+
+    def p_value(self, test: ClaimTest, effect: Interval, outcome: Outcome) -> float:
+        """The chance of so clear an interval where the outcome is wrong."""
+        return p_of_outcome(test, effect, outcome)
+
+    def seeds_needed(self, test: ClaimTest, effect: Interval) -> int | None:
+        """How many seeds would decide, where these do not."""
+        return seeds_to_decide(test, effect)
 
     def tested(
         self,
@@ -50,10 +59,23 @@ class Kind(ABC):
         arms: dict[str, Interval],
         variants: Sequence[Variant] = (),
         notes: Sequence[str] = (),
+        outcome: Outcome | None = None,
+        p: float | None = None,
     ) -> Tested:
-        """`effect` with the outcome that it means; the notes begin with the cells that did not end well."""
+        """`effect` with the outcome that it means; the notes begin with the cells that did not end well.
+
+        Args:
+            outcome: where the kind has found it otherwise than by the interval alone.
+            p: two-sided, of an effect at the margin, by an exact test beside the interval: both have to decide.
+        """
+        found = self.outcome(test, effect) if outcome is None else outcome
+        at_margin = found in ("holds", "undecided") or (found == "contradicted" and not test.meaningful)
+        if p is not None and at_margin and not p < LEVEL:
+            found = "undecided"
+        chance = p if p is not None and at_margin else self.p_value(test, effect, found)
+        needed = self.seeds_needed(test, effect) if found == "undecided" else None
         notes = [*cells.note_on_endings(arm_labels(test.arms)), *notes]
-        return Tested(test, self.outcome(test, effect), effect, arms, list(variants), notes)
+        return Tested(test, found, effect, arms, list(variants), notes, chance, needed)
 
 
 def in_braces(group: Group) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 
-from bench.analysis.claims.cells_of_arms import Cells, group_name, intervals
+from bench.analysis.claims.cells_of_arms import Cells, Values, group_name, intervals
 from bench.analysis.claims.kinds.kind import Kind, in_braces
 from bench.analysis.claims.tested import Tested
 from bench.analysis.interval import Interval
@@ -30,12 +32,7 @@ class Trend(Kind):
             points = {measure: cells.values(test.arms[0], measure) for measure in test.measure}
         else:
             points = {group_name(arm): cells.values(arm, test.measure) for arm in test.arms}
-        table = pd.DataFrame(points)
-        complete = table.dropna()
-        x = pd.Series(test.x, index=table.columns)
-        effect = _mean_of_ranks([float(row.corr(x, method="spearman")) for _, row in complete.iterrows()])
-        missing = len(table) - len(complete)
-        notes = [f"{missing} seeds lack a point and are left out"] if missing else []
+        effect, notes = rank_correlation(points, test.x or [])
         return self.tested(test, cells, effect, intervals(points), notes=notes)
 
 
@@ -56,6 +53,15 @@ class Correlation(Kind):
         seeds = one.index.intersection(other.index)
         effect = _mean_of_ranks([float(one.loc[seed].corr(other.loc[seed], method="spearman")) for seed in seeds])
         return self.tested(test, cells, effect, intervals(values))
+
+
+def rank_correlation(points: Mapping[str, Values], x: Sequence[float]) -> tuple[Interval, list[str]]:
+    """Of the points' values with `x`, within each seed, then the mean; and a note on seeds that lack a point."""
+    table = pd.DataFrame(points)
+    complete, against = table.dropna(), pd.Series(list(x), index=table.columns, dtype=float)
+    effect = _mean_of_ranks([float(row.corr(against, method="spearman")) for _, row in complete.iterrows()])
+    missing = len(table) - len(complete)
+    return effect, [f"{missing} seeds lack a point and are left out"] if missing else []
 
 
 def _mean_of_ranks(correlations: list[float]) -> Interval:
