@@ -107,4 +107,7 @@ class Quantities(CellData):
 
     def _uncapped(self, measure: str) -> pd.Series[float]:
         name, _, argument = measure.partition(":")
-        return DERIVED[name].compute(self, argument)
+        try:
+            return DERIVED[name].compute(self, argument)
+        except (ValueError, re.error) as error:
+            raise BenchError(f"measure {measure!r}: {argument!r} is not what {name!r} can use: {error}") from None

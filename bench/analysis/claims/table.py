@@ -96,7 +96,8 @@ def frame_of_tests(found: Sequence[Judged]) -> pd.DataFrame:
     """One row per test, plain numbers.
 
     Columns: `id` (of the claim), `test`, `measure`, `arms`, `at`, `expect`, `margin`, `meaningful`, `decides`,
-    `outcome`, `effect`, `low`, `high`, `n`, `p`, `seeds_needed`; and `place` (end, equal kl, equal compute) for rows that only show the effect elsewhere.
+    `outcome`, `effect`, `low`, `high`, `n`, `p`, `seeds_needed`. Rows that only show the effect elsewhere do not
+    decide: their `at` is the place (end, equal kl, equal compute), their outcome ``shown`` or ``flips``.
     """
     rows: list[tuple[object, ...]] = []
     for each in found:
@@ -104,8 +105,8 @@ def frame_of_tests(found: Sequence[Judged]) -> pd.DataFrame:
             test, x = tested.test, tested.effect
             head = (each.claim.id, test.test, _measure(test), " | ".join(map(in_braces, test.arms)))
             wanted = (test.expect, test.margin, test.meaningful)
-            found = (tested.outcome, *astuple(x), tested.p, tested.seeds_needed)
-            rows.append((*head, test.at, *wanted, not test.also, *found))
+            came = (tested.outcome, *astuple(x), tested.p, tested.seeds_needed)
+            rows.append((*head, test.at, *wanted, not test.also, *came))
             for variant in tested.variants:
                 shown = "flips" if variant.flips else "shown"
                 rows.append((*head, variant.place, *wanted, False, shown, *astuple(variant.effect), math.nan, None))
@@ -177,8 +178,8 @@ def notes(found: Sequence[Judged], run: RunFrames) -> list[str]:
         f"Effects are paired by seed, on held-out prompts: mean ± half of the 95 % interval ({'; '.join(intervals)})."
     )
     lines.append(
-        "Reproduced: the interval of every test that decides lies beyond its margin, on the side expected. Contradicted: "
-        "that of one of them excludes an effect large enough to matter; nil effect: all of them do, on both sides. "
+        "Reproduced: the interval of every test that decides lies beyond its margin, on the side expected. "
+        "Contradicted: that of one of them excludes an effect that matters; nil effect: all do, on both sides. "
         "Inconclusive: one can exclude neither. What is reproduced is a mechanism in a small world, not a figure."
     )
     if lost := [each.claim.id for each in found if survives(each) == "no"]:
@@ -186,8 +187,8 @@ def notes(found: Sequence[Judged], run: RunFrames) -> list[str]:
     else:
         fate = "all survive"
     lines.append(
-        "Intervals are not widened for the number of tests. Adjusted for it (Holm within a claim, Benjamini–Hochberg over "
-        f"claims, at {LEVEL:g}), of the verdicts decided {fate}."
+        "Intervals are not widened for the number of tests. Adjusted for it (Holm within a claim, Benjamini–Hochberg "
+        f"over claims, at {LEVEL:g}), of the verdicts decided {fate}."
     )
     used = {name for each in found for t in each.tests for name in _derived(t.test)}
     lines += [f"{name}: {derived.says}." for name, derived in DERIVED.items() if name in used]
@@ -203,7 +204,7 @@ def claims_table(found: Sequence[Judged]) -> pd.DataFrame:
             "before": each.claim.before.verdict if each.claim.before else "",
             "verdict": marked(each) + (", planted" if each.claim.planted else ""),
             "survives": survives(each),
-            "why": " ".join(filter(None, (each.claim.before and each.claim.before.because, _awaited(each)))),
+            "why": " ".join(filter(None, (each.claim.before.because if each.claim.before else "", _awaited(each)))),
             "effect": effect_of(each),
             "seeds": _seeds(each),
             "published": each.claim.published or "",

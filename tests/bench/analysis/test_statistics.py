@@ -1,5 +1,7 @@
 """Intervals over seeds: by hand, and whether they cover."""
 
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -11,6 +13,8 @@ from bench.analysis.statistics import (
     iqm_interval,
     mean_interval,
     paired_difference,
+    paired_shares,
+    spread_ratio,
     two_level_bootstrap,
 )
 
@@ -168,3 +172,43 @@ def test_holm_by_hand():
     np.testing.assert_allclose(holm([0.01, 0.04, 0.03, np.nan]), [0.03, 0.06, 0.06, np.nan])
     assert np.isnan(holm([np.nan])).all()
     assert holm([0.7]) == [0.7]
+
+
+def test_shares_of_the_same_seeds_by_mcnemar_and_bonett_and_price():
+    arm = dict(enumerate([1, 1, 1, 1, 1, 0, 0, 0, 0, 0]))
+    baseline = dict(enumerate([1, 0, 0, 0, 0, 0, 0, 0, 1, 0]))
+    interval, p = paired_shares(arm, baseline)
+    assert (interval.mean, interval.n) == (pytest.approx(0.3), 10)
+    assert p == pytest.approx(2 * (1 + 5) / 2**5)  # four of five discordant pairs on one side
+    # by hand: (4 + 1)/12 − (1 + 1)/12 ± 1.96 √((7/12 − (3/12)²)/12)
+    assert interval.low == pytest.approx(0.25 - 1.959964 * math.sqrt((7 / 12 - 1 / 16) / 12), abs=1e-6)
+    nothing, p = paired_shares(dict.fromkeys(range(10), 0.0), dict.fromkeys(range(10), 0.0))
+    assert (nothing.mean, p) == (0, 1)
+    assert nothing.high == pytest.approx(1.959964 * math.sqrt(1 / 6 / 12), abs=1e-6)
+
+
+def test_the_paired_interval_of_shares_covers_what_it_should():
+    rng = np.random.default_rng(0)
+    covered = []
+    for _ in range(1000):  # both fall in half of the seeds, mostly in the same
+        hard = rng.random(10) < 0.5
+        one, other = (hard ^ (rng.random(10) < flips) for flips in (0.1, 0.2))
+        interval, _ = paired_shares(dict(enumerate(one * 1.0)), dict(enumerate(other * 1.0)))
+        covered.append(interval.low <= 0 <= interval.high)
+    assert np.mean(covered) >= 0.95
+
+
+def test_the_ratio_of_spreads_by_pitman_and_morgan():
+    rng = np.random.default_rng(1)
+    shared = rng.normal(0, 1, 12)
+    one, other = 5 + 2 * shared + 0.3 * rng.normal(0, 1, 12), shared
+    interval, p = spread_ratio(dict(enumerate(one)), dict(enumerate(other)))
+    assert interval.mean == pytest.approx(math.log(one.std(ddof=1) / other.std(ddof=1)))
+    # the t statistic of Pitman 1939 by its own formula, (F − 1) √(n − 2) / (2 √(F (1 − r²)))
+    f, r = one.var(ddof=1) / other.var(ddof=1), np.corrcoef(one, other)[0, 1]
+    t = (f - 1) * math.sqrt(10) / (2 * math.sqrt(f * (1 - r**2)))
+    assert p == pytest.approx(2 * stats.t.sf(t, 10))
+    # the interval excludes just those ratios that the test of the rescaled pair rejects at 5 %
+    at_bound = spread_ratio(dict(enumerate(one / math.exp(interval.low))), dict(enumerate(other)))
+    assert at_bound[1] == pytest.approx(0.05)
+    assert math.isnan(spread_ratio({0: 1.0, 1: 1.0, 2: 1.0}, {0: 1.0, 1: 2.0, 2: 3.0})[0].mean)

@@ -9,7 +9,7 @@ import torch
 from bench.contracts.stage_settings import TinyModel
 from bench.measures.calibration import ece_debiased, ece_scaled, probe_temperature, token_ece
 from bench.measures.diversity import self_bleu
-from bench.measures.hypervolume import hypervolume
+from bench.measures.hypervolume import dominated_area, held_out_hypervolume, hypervolume
 from bench.measures.optimality import exact_kl, exact_reward, kl_to_optimal, optimality_gap, reward_slope
 from bench.measures.perplexity import surprising_share
 from bench.measures.preference import mean_logp
@@ -75,6 +75,24 @@ def test_the_reference_has_no_gap_and_a_policy_beyond_the_argmax_has_no_optimum_
     assert exact_kl(reference.ravel(), unlikely.ravel(), prompt) == math.inf
     flat = reference.ravel(), reference.ravel(), np.zeros(12), prompt
     assert optimality_gap(*flat) == 0
+
+
+def test_the_best_chosen_by_one_estimate_is_read_from_another():
+    # within 2 to 5 nats the first is chosen (read 0.5), from 5 on the second (read −0.2), π0 before
+    assert held_out_hypervolume([5, 2], [3, 1], [-0.2, 0.5]) == pytest.approx((3 * 0.5 - 5 * 0.2) / 10)
+    assert held_out_hypervolume([2, 5], [-1, -2], [9, 9]) == 0  # π0 is the better choice
+    assert held_out_hypervolume([2, 20], [1, 9], [0.5, 9]) == pytest.approx(0.8 * 0.5)
+    noise = np.random.default_rng(0).normal(0, 1, (2, 200, 20))  # twenty points of no gain, two independent estimates
+    cursed = [hypervolume(np.arange(20) / 2, one) for one in noise[0]]
+    held_out = [held_out_hypervolume(np.arange(20) / 2, one, other) for one, other in zip(*noise, strict=True)]
+    assert np.mean(cursed) > 1
+    assert np.mean(held_out) == pytest.approx(0, abs=0.1)
+
+
+def test_the_area_that_points_dominate_by_hand():
+    assert dominated_area([[3, 1], [1, 2], [0.5, 0.5]]) == pytest.approx(3 * 1 + 1 * 1)
+    assert dominated_area([[-1, 5], [2, 0]]) == 0
+    assert dominated_area([[2, 1], [2, 3]]) == 6
 
 
 def test_hypervolume_by_hand():

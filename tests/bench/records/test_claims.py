@@ -5,10 +5,10 @@ import json
 import pytest
 
 from bench.analysis.claims.quantities import Quantities
-from bench.analysis.claims.table import as_frame, claims_table, frame_of_tests, judged, write_claims
+from bench.analysis.claims.table import as_frame, claims_table, frame_of_tests, judged, notes, write_claims
 from bench.contracts.errors import BenchError
 from bench.matrix.reading import load_matrix
-from bench.records.claims import FROZEN, check_claims, freeze, frozen, load_claims
+from bench.records.claims import FROZEN, check_claims, freeze, frozen, load_claims, write_anew
 from bench.records.loading import load_run
 from tests.bench.analysis.claims.made_run import made_run
 
@@ -44,11 +44,13 @@ def test_a_claim_takes_ten_lines(write):
         ("difference", "diference", "'difference'"),
         ("[a, b]", "[a]", "takes 2 arms"),
         ("[a, b]", "[a, b], x: [1, 2]", "trend"),
-        ("difference", "trend", "needs it"),
+        ("difference", "trend", "they need it"),
         ("difference", "equivalence", "margin above 0"),
         ("id: 7", "id: seven", "whole number"),
         ("source: D0", "source: D0\n  needs: a larger world", "says in `needs`"),
         ("[a, b]", "[a, b], also: true", "none decides"),
+        ("[a, b]", "[a, b], meaningful: -1", "meaningful"),
+        ("difference", "front", "a front takes a list of 2 measures"),
     ],
 )
 def test_a_wrong_claim_is_refused_with_its_line(write, old, new, told):
@@ -126,3 +128,24 @@ def test_a_run_without_claims_has_none(tmp_path):
     assert as_frame([]).empty
     assert write_claims([], run, tmp_path / "tables") == []
     assert Quantities(made_run({"a": {"gold": 1.0}})).of("gold").tolist() == [1.0]
+
+
+def test_claims_written_anew_take_the_place_of_the_first_which_stay_beside_them(write, tmp_path):
+    run = made_run({"a": {"gold": [0.9, 1.0, 1.1] * 4}, "b": {"gold": [0.0, 0.1, 0.3] * 4}})
+    run.directory = tmp_path
+    freeze(write(ONE), tmp_path)
+    before = "D0\n  before: {verdict: inconclusive, because: the margin was too wide.}\n  awaits: a larger world"
+    write_anew(write(ONE.replace("D0", before)), tmp_path)
+    (each,) = found = judged(run)
+    assert (each.anew, each.claim.before.verdict, each.verdict) == (True, "inconclusive", "reproduced")
+    row = claims_table(found).loc[0]
+    assert row[["before", "verdict", "survives"]].tolist() == ["inconclusive", "reproduced*", "yes"]
+    assert row["why"] == "the margin was too wide. * Awaits: a larger world."
+    text = "\n".join(notes(found, run))
+    assert "Before: 1 inconclusive." in text
+    assert "written anew once the run had been read" in text
+    assert "* 1 of 1 decided verdicts rest on an arm that does not do what the claim says" in text
+    freeze(write(ONE), tmp_path)  # a run that carries on keeps both
+    kept = json.loads((tmp_path / "claims.json").read_text())
+    assert [entry.get("anew", False) for entry in kept["claims"]] == [True]
+    assert [entry["claim"]["source"] for entry in kept["earlier"]] == ["D0"]

@@ -23,35 +23,12 @@ from bench.records.claims import ClaimTest, arm_labels
 RESAMPLES = 1000
 
 
-class Prediction(Kind):
-    """How well the measure in the middle of training tells whether gold falls from there to the end.
-
-    Over all seeds and arms at risk: area under the ROC curve, less that of the measure `against`; bootstrap over seeds.
-    """
-
-    name = "prediction"
-    interval = "areas under ROC curves: bootstrap of seeds"
+class _Foresight(Kind):
+    """What both tests do with events and signals."""
 
     def effect_in_words(self, test: ClaimTest) -> str:
         """See `Kind`."""
         return f"area under ROC less that of {test.against}"
-
-    def run(self, test: ClaimTest, cells: Cells) -> Tested:
-        """See `Kind`."""
-        at_middle, fallen = [], 0
-        for seed, curves in _courses(test, cells):
-            gold = curves["gold"]
-            middle = int(np.searchsorted(gold.index, gold.index.max() / 2))
-            if _has_fallen(gold)[middle]:
-                fallen += 1
-                continue
-            falls = float(gold.iloc[-1] < gold.iloc[middle] - COLLAPSE)
-            at_middle.append((seed, 0, falls, *_moved(curves.iloc[middle], curves.iloc[0])))
-        notes = [
-            f"{fallen} cells had fallen before the middle and are not at risk",
-            "signal: how far the measure has moved from its start by the middle of training",
-        ]
-        return self.by_areas(test, cells, at_middle, notes)
 
     def by_areas(self, test: ClaimTest, cells: Cells, rows: list[tuple[object, ...]], notes: list[str]) -> Tested:
         """The test on rows of seed, risk set, event and the two signals: events against others of the same risk set."""
@@ -72,7 +49,34 @@ class Prediction(Kind):
         return self.tested(test, cells, effect, by_measure, notes=notes, p=p if test.margin == 0 else None)
 
 
-class Hazard(Prediction):
+class Prediction(_Foresight):
+    """How well the measure in the middle of training tells whether gold falls from there to the end.
+
+    Over all seeds and arms at risk: area under the ROC curve, less that of the measure `against`; bootstrap over seeds.
+    """
+
+    name = "prediction"
+    interval = "areas under ROC curves: bootstrap of seeds"
+
+    def run(self, test: ClaimTest, cells: Cells) -> Tested:
+        """See `Kind`."""
+        at_middle, fallen = [], 0
+        for seed, curves in _courses(test, cells):
+            gold = curves["gold"]
+            middle = int(np.searchsorted(gold.index, gold.index.max() / 2))
+            if _has_fallen(gold)[middle]:
+                fallen += 1
+                continue
+            falls = float(gold.iloc[-1] < gold.iloc[middle] - COLLAPSE)
+            at_middle.append((seed, 0, falls, *_moved(curves.iloc[middle], curves.iloc[0])))
+        notes = [
+            f"{fallen} cells had fallen before the middle and are not at risk",
+            "signal: how far the measure has moved from its start by the middle of training",
+        ]
+        return self.by_areas(test, cells, at_middle, notes)
+
+
+class Hazard(_Foresight):
     """How well the measure at any point of training tells who falls by the next, among those at risk there.
 
     Areas under ROC curves within each point's risk set, weighted by their pairs (incident and dynamic, Heagerty & Zheng
@@ -80,7 +84,6 @@ class Hazard(Prediction):
     """
 
     name = "hazard"
-    interval = ""
 
     def run(self, test: ClaimTest, cells: Cells) -> Tested:
         """See `Kind`."""

@@ -32,7 +32,7 @@ class Survival(Kind):
         """See `Kind`."""
         measure, arms = str(test.measure), test.arms
         first, second = (cells.values(arm, measure) for arm in arms)
-        events = [cells.happened(str(arm), measure) for arm in arms]
+        events = [cells.happened(arm, measure) for arm in arms]
         effect, notes = paired_difference(first, second).difference, never_happened(test, cells)
         earlier = sum(first[seed] < second[seed] and events[0][seed] for seed in first if seed in second)
         later = sum(second[seed] < first[seed] and events[1][seed] for seed in first if seed in second)
