@@ -34,8 +34,10 @@ class DPO(Method):
         """Train from π0 on the training pairs."""
         from trl import DPOConfig, DPOTrainer
 
+        from bench.models.training.trl_rows import compared_rows, taking_ids
+
         model = workbench.sft_model()
-        trainer = DPOTrainer(
+        trainer = taking_ids(DPOTrainer)(
             model,
             ref_model=workbench.reference,
             args=DPOConfig(
@@ -49,7 +51,7 @@ class DPO(Method):
                 precompute_ref_log_probs=True,
                 precompute_ref_batch_size=256,
             ),
-            train_dataset=workbench.preferences,
+            train_dataset=compared_rows(workbench.tokenizer, workbench.preferences),
             processing_class=workbench.tokenizer,
             callbacks=workbench.callbacks(),
         )

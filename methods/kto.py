@@ -37,13 +37,16 @@ class KTO(Method):
         from trl import KTOConfig, KTOTrainer
         from trl.data_utils import unpair_preference_dataset
 
+        from bench.models.training.trl_rows import labelled_rows, taking_ids
+
         model = workbench.sft_model()
         rows = workbench.preferences
         if "label" not in rows.column_names:
             rows = unpair_preference_dataset(rows.select_columns(["prompt", "chosen", "rejected"]))
         # TRL takes the rows as they stand, for the mismatched completions' sake; unpaired, the good all come first
         rows = rows.select_columns(["prompt", "completion", "label"]).shuffle(seed=workbench.seed)
-        trainer = KTOTrainer(
+        rows = without_left_over(rows, self.batch_size)
+        trainer = taking_ids(KTOTrainer)(
             model,
             ref_model=workbench.reference,
             args=KTOConfig(
@@ -58,7 +61,7 @@ class KTO(Method):
                 precompute_ref_log_probs=True,
                 precompute_ref_batch_size=256,
             ),
-            train_dataset=without_left_over(rows, self.batch_size),
+            train_dataset=labelled_rows(workbench.tokenizer, rows, self.batch_size),
             processing_class=workbench.tokenizer,
             callbacks=workbench.callbacks(),
         )

@@ -57,10 +57,12 @@ class RLOO(Method):
 
     def train(self, workbench: Workbench) -> Policy:
         """Train from π0 against the reward model; training curves count updates, as `ppo`'s do."""
+        from bench.models.training.trl_rows import taking_ids
+
         trainer_class, config_class, own = self.trainer()
         model = workbench.sft_model()
         with coming_from_the_reference(model, workbench) if self.beta else nullcontext():
-            trainer = trainer_class(
+            trainer = taking_ids(trainer_class)(
                 model,
                 reward_funcs=partial(reward, workbench),
                 args=config_class(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench import Field, Method, Policy, Range, SearchSpace, Workbench
@@ -60,12 +59,9 @@ def train_without_reference(
         schedule: `epochs`, `batch_size` and `learning_rate`.
     """
     from bench.models.loading import context_length
+    from bench.models.training.trl_rows import contrasted_rows, taking_ids
 
-    tokenizer = copy.deepcopy(workbench.tokenizer)
-    if tokenizer.bos_token_id not in tokenizer("")["input_ids"]:
-        # these trainers put a BOS before every prompt wherever the tokenizer knows one, also where it sets none itself
-        tokenizer.bos_token = None
-    trainer = trainer_class(
+    trainer = taking_ids(trainer_class)(
         model,
         args=config_class(
             **workbench.training_arguments(),
@@ -76,8 +72,8 @@ def train_without_reference(
             max_length=context_length(model),  # None would cut at 512
             remove_unused_columns=False,
         ),
-        train_dataset=workbench.preferences.select_columns(["prompt", "chosen", "rejected"]),
-        processing_class=tokenizer,
+        train_dataset=contrasted_rows(workbench.tokenizer, workbench.preferences),
+        processing_class=workbench.tokenizer,
         callbacks=workbench.callbacks(),
     )
     trainer.train()

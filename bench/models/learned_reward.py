@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class RewardModel:
     """A sequence classifier with one output, called as ``reward_model(prompts, completions)``.
 
-    Text is encoded as TRL's RewardTrainer encodes it (prompt + completion + EOS). The score is read at the last token
-    that is not padding: EOS where pad ≠ eos, the token before it where pad = eos, in training and here alike.
+    Text is encoded as everywhere (prompt + completion + EOS), what a policy sampled by the tokens that it sampled, see
+    `encoding.Sampled`. The score is read at the EOS. Where that is beyond the context, the last tokens give way to it.
 
     Args:
         module: a transformers sequence classifier, ``num_labels=1``, or an ensemble of them.
@@ -89,9 +89,15 @@ def text_scores(
     """`module`'s score of each completion; the module, which may be in training, is left as it is."""
     import torch
 
+    from bench.models.loading import context_length
     from bench.models.padding import pad_right
 
-    rows = encode_sequences(tokenizer, prompts, completions)
+    room, eos = context_length(module), tokenizer.eos_token_id
+    # a completion sampled to the end of the context leaves no room for its EOS
+    rows = [
+        ids if len(ids) <= room else [*ids[: room - 1], eos]
+        for ids in encode_sequences(tokenizer, prompts, completions)
+    ]
     pad = module.config.pad_token_id
     scores: list[float] = []
     with torch.no_grad():

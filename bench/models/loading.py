@@ -18,6 +18,7 @@ from transformers import (
 )
 
 from bench.contracts.errors import BenchError
+from bench.models.ends import stop_ids
 from bench.models.gelu import quicken
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def load_classifier(source: str | Path, tokenizer: PreTrainedTokenizerBase | Non
     Raises:
         BenchError: as `load_model` does.
     """
-    return _prepare(_whole(AutoModelForSequenceClassification, source, num_labels=1), tokenizer)
+    return _read_at_eos(_prepare(_whole(AutoModelForSequenceClassification, source, num_labels=1), tokenizer))
 
 
 def load_judge(source: str | Path) -> PreTrainedModel:
@@ -55,7 +56,8 @@ def load_judge(source: str | Path) -> PreTrainedModel:
 def new_classifier(source: str | Path, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     """An untrained sequence classifier with one output, built as `source` is, from the global random state."""
     config = AutoConfig.from_pretrained(source, num_labels=1, trust_remote_code=False)
-    return _prepare(AutoModelForSequenceClassification.from_config(config, dtype=torch.float32), tokenizer)
+    new = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
+    return _read_at_eos(_prepare(new, tokenizer))
 
 
 def context_length(model: PreTrainedModel) -> int:
@@ -107,14 +109,39 @@ def _whole(kind: Any, source: str | Path, new_head: bool = True, **settings: Any
     return model
 
 
+def _read_at_eos(classifier: PreTrainedModel) -> PreTrainedModel:
+    """The score is read at the last token that is not the padding token: before EOS, where that is what pads.
+
+    There, whatever the attention mask leaves out becomes another token to the classifier.
+    """
+    if classifier.config.pad_token_id == classifier.config.eos_token_id:
+        classifier.config.pad_token_id = _other_than(classifier.config.eos_token_id)
+        classifier.register_forward_pre_hook(_pad_by_the_mask, with_kwargs=True)
+    return classifier
+
+
+def _other_than(token: int) -> int:
+    return 0 if token else 1
+
+
+def _pad_by_the_mask(module: Any, args: tuple[Any, ...], inputs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    # every trainer sets the tokenizer's padding again
+    module.config.pad_token_id = _other_than(module.config.eos_token_id)
+    ids, mask = inputs.get("input_ids"), inputs.get("attention_mask")
+    if ids is not None and mask is not None:
+        inputs["input_ids"] = ids.masked_fill(mask == 0, module.config.pad_token_id)
+    return args, inputs
+
+
 def _prepare(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None) -> PreTrainedModel:
+    ends = getattr(getattr(model, "generation_config", None), "eos_token_id", None) or model.config.eos_token_id
     if tokenizer is not None:
         model.config.eos_token_id = tokenizer.eos_token_id
         model.config.pad_token_id = tokenizer.pad_token_id
+        several = stop_ids(tokenizer)
+        ends = several if len(several) > 1 else several[0]
     # a model's own top-p or temperature would bias every estimate made from its samples
-    model.generation_config = GenerationConfig(
-        eos_token_id=model.config.eos_token_id, pad_token_id=model.config.pad_token_id
-    )
+    model.generation_config = GenerationConfig(eos_token_id=ends, pad_token_id=model.config.pad_token_id)
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bench.contracts.task import Probe
+from bench.models.encoding import encode_texts
 from bench.models.logprobs import completion_logits, token_logprobs
 
 Array = NDArray[np.float64]
@@ -134,9 +135,7 @@ def _single(
 
 def _encode_each(tokenizer: PreTrainedTokenizerBase, texts: set[str]) -> dict[str, tuple[int, ...]]:
     ordered = sorted(texts)
-    encoded = tokenizer(ordered)["input_ids"] if ordered else []
-    eos = tokenizer.eos_token_id  # some tokenizers end every text in it
-    return {t: tuple(ids[:-1] if ids[-1] == eos else ids) for t, ids in zip(ordered, encoded, strict=True)}
+    return dict(zip(ordered, map(tuple, encode_texts(tokenizer, ordered)), strict=True))
 
 
 def _split(

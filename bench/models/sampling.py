@@ -32,19 +32,26 @@ def generate(
         input_ids, attention_mask: left-padded prompts, shape (batch, prompt length).
 
     Returns:
-        tokens (batch, new), mask (batch, new; 1 up to and including the first EOS), and the log-probabilities of the
-        sampled tokens under the tempered model (batch, new; nats; 0 where the mask is 0). `new` is the length of the
-        longest completion.
+        tokens (batch, new), mask (batch, new; 1 up to and including the first of `ending_ids`), and the
+        log-probabilities of the sampled tokens under the tempered model (batch, new; nats; 0 where the mask is 0).
+        `new` is the length of the longest completion.
     """
     with torch.inference_mode():
         tokens, mask, logprobs = _generate(model, input_ids, attention_mask, max_new_tokens, temperature)
     return tokens.clone(), mask.clone(), logprobs.clone()  # autograd may keep copies, not what inference made
 
 
+def ending_ids(model: PreTrainedModel) -> list[int]:
+    """The ids that end a completion of `model`: its EOS, and what else its generation settings declare as one."""
+    declared = [model.config.eos_token_id, model.generation_config.eos_token_id if model.generation_config else None]
+    ids = [i for each in declared if each is not None for i in (each if isinstance(each, list) else [each])]
+    return list(dict.fromkeys(ids))
+
+
 def _generate(
     model: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor, max_new_tokens: int, temperature: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    eos, pad = model.config.eos_token_id, model.config.pad_token_id
+    pad, stops = model.config.pad_token_id, torch.tensor(ending_ids(model), device=input_ids.device)
     was_training = model.training
     model.eval()
     inputs = _Inputs(model, input_ids, attention_mask, max_new_tokens)
@@ -59,7 +66,7 @@ def _generate(
         masks.append(going)
         logprobs.append(step.gather(-1, token.unsqueeze(-1)).squeeze(-1).masked_fill(~going, 0.0))
         tokens.append(token)
-        going = going & (token != eos)
+        going = going & ~torch.isin(token, stops)
         if not bool(going.any()):
             break
     model.train(was_training)

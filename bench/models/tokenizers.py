@@ -11,7 +11,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from bench.models.encoding import PLAIN_CHAT_TEMPLATE
+from bench.models.ends import PLAIN_CHAT_TEMPLATE, STOPS, add_stops, declared_stops
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -57,12 +57,28 @@ def _finish(raw: object) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
+def _give_texts_back(tokenizer: PreTrainedTokenizerBase) -> None:
+    """No space is taken away before punctuation when ids become text."""
+    from tokenizers import decoders
+
+    tokenizer.clean_up_tokenization_spaces = False
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None and isinstance(backend.decoder, decoders.WordPiece):
+        backend.decoder = decoders.WordPiece(prefix=backend.decoder.prefix, cleanup=False)
+
+
 def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
-    """A tokenizer that pads on the left, has a padding token (EOS if it brought none) and a chat template."""
+    """A tokenizer that pads on the left, has a padding token (EOS if it brought none) and a chat template.
+
+    It gives texts back as they were, and knows what its model declares as EOS, see `bench.models.ends`.
+    """
     tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if tokenizer.chat_template is None:
         tokenizer.chat_template = PLAIN_CHAT_TEMPLATE
+    _give_texts_back(tokenizer)
+    if STOPS not in tokenizer.init_kwargs:
+        add_stops(tokenizer, declared_stops(tokenizer, source))
     return tokenizer

@@ -14,6 +14,7 @@ import torch
 from bench.catalogue import plugins
 from bench.contracts.errors import BenchError
 from bench.contracts.task import Task
+from bench.models.ends import PLAIN_CHAT_TEMPLATE, end_turns
 from bench.models.ensemble import Ensemble, load_reward_model
 from bench.models.learned_reward import RewardModel
 from bench.models.loading import load_model
@@ -81,8 +82,12 @@ class Job:
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
-        """The base model's tokenizer, shared by all that is built on it."""
-        return load_tokenizer(self.parents["base"])
+        """The base model's tokenizer, shared by all that is built on it; where prompts are conversations its EOS ends a
+        turn. BenchError if its chat template ends none."""
+        tokenizer = load_tokenizer(self.parents["base"])
+        if tokenizer.chat_template == PLAIN_CHAT_TEMPLATE or isinstance(self.task.prompts("train")["prompt"][0], str):
+            return tokenizer
+        return end_turns(tokenizer)
 
     @property
     def base_source(self) -> str | Path:

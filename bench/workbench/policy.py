@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 class Samples:
     """Completions drawn for prompts, one row each.
 
-    completion_ids: sampled tokens up to and including the first EOS, no padding.
-    finished: whether the completion ended in EOS (else it ran into the token limit).
+    completion_ids: sampled tokens up to and including the first that ends a completion (EOS, in most models the only
+        one), no padding.
+    finished: whether the completion ended in such a token (else it ran into the token limit).
     """
 
     prompts: list[Prompt] = field(default_factory=list)
@@ -123,11 +124,13 @@ class ModelPolicy(Policy):
         return enumerate_completions(self.model, self.tokenizer, prompt, self.max_new_tokens).logp
 
     def _rows(self, prompts: list[Prompt], prompt_ids: list[list[int]], tokens: Tensor, mask: Tensor) -> Samples:
+        from bench.models.sampling import ending_ids
+
         lengths = mask.sum(1).tolist()
         ids = [row[:n] for row, n in zip(tokens.tolist(), lengths, strict=True)]
         completions = decode_completions(self.tokenizer, prompts, prompt_ids, ids)
-        eos = self.model.config.eos_token_id
-        return Samples(prompts, completions, prompt_ids, ids, [row[-1] == eos for row in ids])
+        ends = set(ending_ids(self.model))
+        return Samples(prompts, completions, prompt_ids, ids, [row[-1] in ends for row in ids])
 
     def save(self, directory: Path) -> None:
         """Write the model in transformers' format (safetensors)."""

@@ -16,7 +16,7 @@ from bench.contracts.errors import Diverged
 from bench.contracts.task import Completion, Prompt
 from bench.models.encoding import decode_completions, encode_prompts
 from bench.models.padding import pad_left
-from bench.models.sampling import generate
+from bench.models.sampling import ending_ids, generate
 from methods.policy_gradient.actor_critic import ActorCritic, forward_completion, pick
 from methods.policy_gradient.advantages import baseline, explained_variance, gae, whiten
 from methods.policy_gradient.constraint import adapted_kl_weight, adapted_step_kl_weight
@@ -103,7 +103,8 @@ class Actor:
             )
         lengths = mask.sum(1)
         kept = [ids[:n] for ids, n in zip(completion_ids.tolist(), lengths.tolist(), strict=True)]
-        finished = torch.tensor([ids[-1] == self.tokenizer.eos_token_id for ids in kept], device=device)
+        ends = set(ending_ids(self.model.policy))
+        finished = torch.tensor([ids[-1] in ends for ids in kept], device=device)
         scores = self._score(prompts, decode_completions(self.tokenizer, prompts, encoded, kept), step)
         input_ids, starts = packed(prompt_ids, prompt_mask, completion_ids)
         values, reference = self._read(input_ids, starts, completion_ids)

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback
 
 from bench.models.encoding import windows
+from bench.models.ends import stop_ids
 from bench.models.loading import context_length
 from bench.models.padding import pad_right
 from methods.policy_gradient.acting import Actor, Adapted, PrefixReward, Reward
@@ -91,6 +92,7 @@ class PolicyGradientTrainer(Trainer):
             reference = reference.eval().requires_grad_(False).to(args.device)
         model.config.eos_token_id = processing_class.eos_token_id
         model.config.pad_token_id = processing_class.pad_token_id
+        model.generation_config.eos_token_id = stop_ids(processing_class)
         head: Literal["value_head"] | PreTrainedModel = "value_head" if critic is None else critic
         pair = ActorCritic(model, head if args.has_critic else None, detached=args.update != "gradient")
 

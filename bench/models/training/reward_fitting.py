@@ -15,7 +15,8 @@ from trl import RewardConfig, RewardTrainer
 from trl.trainer.reward_trainer import DataCollatorForPreference
 
 from bench.contracts.errors import BenchError
-from bench.models.encoding import encode_pairs, encode_sequences
+from bench.models.encoding import encode_prompts, encode_sequences
+from bench.models.training.trl_rows import scored_rows
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -72,7 +73,11 @@ def fit_reward_model(
         )
     else:
         trainer = RewardTrainer(
-            module, config, train_dataset=rows, processing_class=tokenizer, callbacks=list(callbacks)
+            module,
+            config,
+            train_dataset=scored_rows(tokenizer, rows),
+            processing_class=tokenizer,
+            callbacks=list(callbacks),
         )
     trainer.train()
     return int(max((entry.get("num_tokens", 0) for entry in trainer.state.log_history), default=0))
@@ -196,12 +201,9 @@ def language_head(module: PreTrainedModel, start: PreTrainedModel) -> LanguageHe
 
 
 def encoded(pairs: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
-    """The pairs as tokens: `chosen_ids`, `rejected_ids`, as TRL makes them; `prompt_length` in the chosen one."""
-    chosen = encode_pairs(tokenizer, pairs["prompt"], pairs["chosen"])
-    rows = pairs.add_column("chosen_ids", [[*prompt_ids, *completion_ids] for prompt_ids, completion_ids in chosen])
-    rows = rows.add_column("rejected_ids", encode_sequences(tokenizer, pairs["prompt"], pairs["rejected"]))
-    rows = rows.add_column("prompt_length", [len(prompt_ids) for prompt_ids, _ in chosen])
-    return rows.remove_columns(["prompt", "chosen", "rejected"])
+    """The pairs as `scored_rows`, with the `prompt_length` of each."""
+    rows = scored_rows(tokenizer, pairs)
+    return rows.add_column("prompt_length", list(map(len, encode_prompts(tokenizer, pairs["prompt"]))))
 
 
 def completion_nll(logits: Tensor, ids: Tensor, mask: Tensor, prompt_length: Tensor) -> Tensor:

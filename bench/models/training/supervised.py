@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from trl import SFTConfig, SFTTrainer
 
+from bench.models.training.trl_rows import supervised_rows
+
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
@@ -27,7 +29,7 @@ def fine_tune(
     trainer = SFTTrainer(
         model,
         SFTConfig(**arguments, max_length=None),
-        train_dataset=demonstrations.select_columns(["prompt", "completion"]),
+        train_dataset=supervised_rows(tokenizer, demonstrations),
         processing_class=tokenizer,
         callbacks=callbacks,
     )

@@ -1,3 +1,6 @@
+import copy
+import pickle
+
 import pytest
 from datasets import Dataset
 
@@ -54,6 +57,26 @@ def test_whole_texts_are_the_joined_pairs(tokenizer, prompts, completions):
     assert encode_sequences(tokenizer, prompts, completions) == [
         [*prompt_ids, *completion_ids] for prompt_ids, completion_ids in pairs
     ]
+
+
+@pytest.mark.parametrize("prompt, completion", [("the film was ", "good"), ("the fi", "lm"), ("the film was", " good")])
+def test_a_prompts_tokens_are_the_head_of_the_whole_whatever_its_last_letters(prompt, completion):
+    before, tokens = encode(BYTES, prompt, completion)
+    assert before == encode_prompt(BYTES, prompt)
+    assert decode_completions(BYTES, [prompt], [before], [tokens]) == [completion]
+
+
+def test_a_sampled_text_gives_its_own_tokens_back_and_a_changed_one_does_not():
+    prompt, spelled = "the film", [BYTES.convert_tokens_to_ids(letter) for letter in "Ġgood"]
+    before = encode_prompt(BYTES, prompt)
+    (text,) = decode_completions(BYTES, [prompt], [before], [spelled])
+    assert text == " good"
+    joined = encode(BYTES, prompt, " good")[1]
+    assert len(joined) < len(spelled)
+    assert encode(BYTES, prompt, text) == (before, [*spelled, BYTES.eos_token_id])
+    for other in (text + "", copy.deepcopy(text), pickle.loads(pickle.dumps(text))):
+        assert encode(BYTES, prompt, other)[1] == joined
+    assert encode(WORDS, "film", text) == encode(WORDS, "film", " good")
 
 
 def test_what_follows_eos_is_no_part_of_a_completion():
