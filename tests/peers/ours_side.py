@@ -19,7 +19,7 @@ def main() -> None:
     policy = load_model(job.policy, tokenizer)
     trainer = PolicyGradientTrainer(
         model=policy,
-        reward=RewardModel(load_classifier(job.reward_model, tokenizer), tokenizer),
+        reward=RewardModel(load_classifier(job.reward_model, tokenizer).to(job.device), tokenizer),
         args=PolicyGradientConfig(
             output_dir=job.out,
             seed=job.seed,
