@@ -27,6 +27,7 @@ __all__ = [
     "encode_prompts",
     "encode_sequences",
     "encode_texts",
+    "opening",
     "text_of",
     "windows",
     "within_context",
@@ -76,7 +77,7 @@ def encode_prompts(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt]
     A conversation is what its template makes of it, up to where the assistant's text begins.
     """
     first = _set_before(tokenizer)
-    rows = _ids(tokenizer, [_opening(tokenizer, prompt) for prompt in prompts])
+    rows = _ids(tokenizer, [opening(tokenizer, prompt) for prompt in prompts])
     # a template writes its own BOS
     return [[*first, *ids] if isinstance(prompt, str) else ids for prompt, ids in zip(prompts, rows, strict=True)]
 
@@ -106,7 +107,7 @@ def encode_pairs(
     texts = [text_of(completion) for completion in completions]
     new = [i for i, text in enumerate(texts) if _known(tokenizer, text) is None]
     first = _set_before(tokenizer)
-    openings = {key: _opening(tokenizer, distinct[key]) for key in {keys[i] for i in new}}
+    openings = {key: opening(tokenizer, distinct[key]) for key in {keys[i] for i in new}}
     rows = _ids(tokenizer, [openings[keys[i]] + texts[i] for i in new])
     wholes = {i: [*first, *ids] if isinstance(prompts[i], str) else ids for i, ids in zip(new, rows, strict=True)}
     stops, eos = stop_ids(tokenizer), tokenizer.eos_token_id
@@ -185,7 +186,7 @@ def within_context(
     return (rows if len(keep) == len(rows) else rows.select(keep)), len(rows) - len(keep)
 
 
-def _opening(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> str:
+def opening(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> str:
     """The text that a completion is put behind."""
     if isinstance(prompt, str):
         return prompt

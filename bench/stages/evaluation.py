@@ -16,6 +16,7 @@ from bench.measures.means import mean, standard_deviation
 from bench.measures.preference import outcomes
 from bench.measures.registry import MEASURES
 from bench.models.encoding import encode_prompts, text_of, within_context
+from bench.models.legible import legible
 from bench.models.loading import context_length
 from bench.models.multiple_choice import Questions, choice_probabilities
 from bench.models.sequence_scores import sequence_scores
@@ -161,7 +162,8 @@ def forward_kl(
 
 def reference_columns(job: Job, model: PreTrainedModel, settings: Evaluation) -> dict[str, Any]:
     """The likelihood of held-out reference completions, and how well next-token probabilities hold there."""
-    rows, _ = within_context(job.task.references(), job.tokenizer, context_length(model))
+    rows, _ = legible(job.task.references(), job.tokenizer)
+    rows, _ = within_context(rows, job.tokenizer, context_length(model))
     rows = rows.select(range(min(settings.references, len(rows))))
     if len(rows) == 0:
         return {}

@@ -3,11 +3,13 @@ without pairs, its labelled answers."""
 
 from __future__ import annotations
 
+from collections import Counter
 from statistics import median_high
 from typing import TYPE_CHECKING, Any
 
 from bench.contracts.stage_settings import PreferencesStage
 from bench.models.encoding import encode_sequences, within_context
+from bench.models.legible import aside, legible
 from bench.models.loading import context_length
 from bench.stages.job import Job, seed_everything
 from bench.workbench.annotating import annotate
@@ -30,9 +32,11 @@ def run(job: Job) -> dict[str, Any]:
     if job.task.has_pairs or not job.task.has_preferences:
         what, own = ("pair", job.task.pairs) if job.task.has_pairs else ("labelled answer", job.task.labelled)
         context = context_length(job.load_sft())
-        given = {"train": own("train"), "heldout": own("test")}
+        read = {"train": legible(own("train"), job.tokenizer), "heldout": legible(own("test"), job.tokenizer)}
+        given = {split: rows for split, (rows, _) in read.items()}
         fitting = {split: within_context(rows, job.tokenizer, context) for split, rows in given.items()}
         info["set_aside"] = {f"{what}s longer than the model's context": sum(more for _, more in fitting.values())}
+        info["set_aside"] |= aside(f"{what}s", Counter(read["train"][1]) + Counter(read["heldout"][1]))
         info["lacks"] = {
             split: _none_fits(f"{'training' if split == 'train' else 'held-out'} {what}", given[split], job, context)
             for split, (rows, _) in fitting.items()
@@ -64,5 +68,5 @@ def _none_fits(what: str, rows: Dataset, job: Job, context: int) -> str:
 
 def sampled_pairs(job: Job, policy: ModelPolicy, split: str, count: int, seed: int) -> tuple[Dataset, int]:
     """Pairs of samples of `policy` for the prompts of a split, and the tokens sampled: see `annotate`."""
-    prompts = list(job.task.prompts(split)["prompt"])
+    prompts = list(legible(job.task.prompts(split), job.tokenizer)[0]["prompt"])
     return annotate(job.task, policy, prompts, count, seed, job.task.prefers_first, job.progress)

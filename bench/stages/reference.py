@@ -9,6 +9,7 @@ import pandas as pd
 
 from bench.contracts.stage_settings import Evaluation
 from bench.models.encoding import within_context
+from bench.models.legible import aside, legible
 from bench.models.loading import context_length
 from bench.models.multiple_choice import encode_questions
 from bench.stages.job import Job, seed_everything
@@ -24,15 +25,17 @@ def heldout_prompts(job: Job, scorer: Scorer, count: int) -> list[Prompt]:
     return _with_room(job, scorer)[0][:count]
 
 
-def _with_room(job: Job, scorer: Scorer) -> tuple[list[Prompt], int]:
-    """The held-out prompts that leave the model room for a completion, and how many do not."""
+def _with_room(job: Job, scorer: Scorer) -> tuple[list[Prompt], dict[str, int]]:
+    """The held-out prompts that leave the model room for a completion, and how many others there are, by reason."""
+    prompts, illegible = legible(job.task.prompts("test"), job.tokenizer)
     prompts, without = within_context(
-        job.task.prompts("test"),
+        prompts,
         job.tokenizer,
         context_length(scorer.reference),
         job.task.max_completion_tokens,
     )
-    return list(prompts["prompt"]), without
+    counts = {"without room for a completion": without} | illegible
+    return list(prompts["prompt"]), aside("held-out prompts", counts)
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -40,7 +43,7 @@ def run(job: Job) -> dict[str, Any]:
     settings = Evaluation(**job.spec["settings"])
     seed_everything(job.seed)
     scorer = Scorer(job)
-    with_room, without_room = _with_room(job, scorer)
+    with_room, left_out = _with_room(job, scorer)
     prompts = with_room[: settings.prompts]
     policy = ModelPolicy(scorer.reference, job.tokenizer, job.task.max_completion_tokens)
     samples = policy.sample(
@@ -55,10 +58,7 @@ def run(job: Job) -> dict[str, Any]:
         "tokens_sampled": int(frame["length"].sum()),
         "judge": scorer.judge,
         "prompts": len(prompts),
-        "set_aside": {
-            "questions longer than the model's context": set_aside,
-            "held-out prompts without room for a completion": without_room,
-        },
+        "set_aside": {"questions longer than the model's context": set_aside} | left_out,
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from bench.contracts.errors import BenchError
 from bench.contracts.stage_settings import SFTStage
 from bench.models.encoding import within_context
+from bench.models.legible import aside, legible
 from bench.models.loading import context_length
 from bench.models.training.callbacks import FiniteCallback, ProgressCallback, training_arguments
 from bench.models.training.supervised import fine_tune
@@ -22,9 +23,11 @@ def run(job: Job) -> dict[str, Any]:
         keep = min(settings.max_demonstrations, len(demonstrations))
         demonstrations = demonstrations.shuffle(seed=job.seed).select(range(keep))
     model = job.load_base()
+    demonstrations, illegible = legible(demonstrations, job.tokenizer)
     demonstrations, too_long = within_context(demonstrations, job.tokenizer, context_length(model))
     if len(demonstrations) == 0:
-        raise BenchError("no demonstration fits the model's context: use a larger `context` or shorter texts")
+        because = "".join(f"; {count:,} {why}" for why, count in illegible.items())
+        raise BenchError(f"no demonstration fits the model's context: use a larger `context` or shorter texts{because}")
     tokens = fine_tune(
         model,
         job.tokenizer,
@@ -41,5 +44,5 @@ def run(job: Job) -> dict[str, Any]:
     return {
         "tokens_trained": tokens,
         "demonstrations": len(demonstrations),
-        "set_aside": {"demonstrations longer than the model's context": too_long},
+        "set_aside": {"demonstrations longer than the model's context": too_long} | aside("demonstrations", illegible),
     }

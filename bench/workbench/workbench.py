@@ -321,9 +321,11 @@ class Workbench:
 
     def _fitting(self, rows: Dataset) -> Dataset:
         from bench.models.encoding import within_context
+        from bench.models.legible import legible
         from bench.models.loading import context_length
 
-        kept, _ = within_context(rows, self.tokenizer, context_length(self.reference), self.max_completion_tokens)
+        kept, _ = legible(rows, self.tokenizer)
+        kept, _ = within_context(kept, self.tokenizer, context_length(self.reference), self.max_completion_tokens)
         return kept
 
     def _rows(self, name: str, load: Callable[[], Any]) -> Any:

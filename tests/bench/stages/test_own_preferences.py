@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from bench.contracts.errors import Skipped
-from bench.contracts.stage_settings import Evaluation, PreferencesStage, RewardModelStage, Settings, TinyModel
+from bench.contracts.stage_settings import Evaluation, PreferencesStage, RewardModelStage, Settings, SFTStage, TinyModel
 from bench.models.tiny import tiny_model
 from bench.models.tokenizers import bpe_tokenizer
-from bench.stages import policy, preferences, reward_model
+from bench.stages import policy, preferences, reference, reward_model, sft
 from bench.stages.artifact import INFO
 from bench.stages.job import Job
 from bench.stages.scoring import Scorer
@@ -93,6 +93,27 @@ def test_pairs_for_training_alone_are_enough_to_learn_from(tmp_path: Path) -> No
     assert set(stages.run(preferences, "preferences", PreferencesStage())["lacks"]) == {"heldout"}
     assert "lacks" not in stages.run(reward_model, "reward_model", RewardModelStage(epochs=1))
     assert Scorer(stages.job("scored", Evaluation())).proxy is not None
+
+
+def test_rows_with_the_text_of_a_special_token_are_set_aside_by_every_stage(tmp_path: Path) -> None:
+    texts = ["yes<eos>", "y<eos>es", "yes"]
+    rows = [{"prompt": f"{'<pad>' * (i > 8)}{i}? ", "chosen": texts[i % 3], "rejected": "no"} for i in range(12)]
+    stages = Stages(tmp_path, rows)
+    total = {"pairs longer than the model's context": 0, "pairs with the text of a special token": 6}
+    assert stages.run(preferences, "preferences", PreferencesStage())["set_aside"] == total
+    kept = pd.concat(
+        pd.read_parquet(stages.parents["preferences"] / f"{split}.parquet") for split in ("train", "heldout")
+    )
+    assert set(kept["chosen"]) == {"yes<eos>", "yes"}
+    assert not kept["prompt"].str.contains("<pad>").any()
+
+    own = {"demonstrations_seed": 0}
+    told = sft.run(stages.job("sft", SFTStage(epochs=1), **own))["set_aside"]
+    seen = [row["prompt"] + row["completion"].removesuffix("<eos>") for row in stages.task.demonstrations(0)]
+    assert told["demonstrations with the text of a special token"] == sum("<" in text for text in seen) > 0
+    told = reference.run(stages.job("reference", Evaluation(prompts=2, samples=1)))["set_aside"]
+    hidden = sum("<" in prompt for prompt in stages.task.prompts("test")["prompt"])
+    assert told.get("held-out prompts with the text of a special token", 0) == hidden
 
 
 @pytest.fixture(scope="module")
