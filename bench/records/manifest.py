@@ -54,7 +54,9 @@ def manifest(directory: Path) -> dict[str, str] | None:
         return None
     value = parse_object(read_bytes(file), file)
     check_seal(value, file)
-    digests: dict[str, str] = value["files"]
+    digests = value.get("files")
+    if not isinstance(digests, dict) or not all(isinstance(digest, str) for digest in digests.values()):
+        raise Damaged(f"{file}: names no files")
     return digests
 
 

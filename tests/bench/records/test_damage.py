@@ -186,6 +186,11 @@ def test_judging_again_heals_a_damaged_manifest(run):
     assert load_run(run).damaged == {}
 
 
+def test_a_sealed_file_in_the_place_of_the_manifest_is_none(run):
+    shutil.copyfile(run / "run.json", run / "manifest.json")
+    assert "manifest.json: names no files" in load_run(run).damaged["comparisons.parquet"]
+
+
 def test_damaged_claims_are_not_frozen_anew(run):
     text = (run / FROZEN).read_text()
     (run / FROZEN).write_text(text.replace("gold", "kl"))
