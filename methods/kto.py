@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from bench import Field, Method, Policy, Range, SearchSpace, Workbench
+from bench import BenchError, Field, Method, Policy, Range, SearchSpace, Workbench
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -37,12 +37,15 @@ class KTO(Method):
         from trl import KTOConfig, KTOTrainer
         from trl.data_utils import unpair_preference_dataset
 
+        from bench.models.loading import context_length
         from bench.models.training.trl_rows import labelled_rows, taking_ids
 
         model = workbench.sft_model()
         rows = workbench.preferences
         if "label" not in rows.column_names:
             rows = unpair_preference_dataset(rows.select_columns(["prompt", "chosen", "rejected"]))
+        if len(rows) < 2:
+            raise BenchError("kto: one completion alone has no wrong prompt to go behind; give it two or more")
         # TRL takes the rows as they stand, for the mismatched completions' sake; unpaired, the good all come first
         rows = rows.select_columns(["prompt", "completion", "label"]).shuffle(seed=workbench.seed)
         rows = without_left_over(rows, self.batch_size)
@@ -57,7 +60,8 @@ class KTO(Method):
                 num_train_epochs=self.epochs,
                 per_device_train_batch_size=self.batch_size,
                 learning_rate=self.learning_rate,
-                max_length=None,
+                # rows fit, but a long prompt and another's long completion may not
+                max_length=context_length(model),
                 precompute_ref_log_probs=True,
                 precompute_ref_batch_size=256,
             ),

@@ -6,8 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 import trl
+from datasets import Dataset
 from trl.data_utils import unpair_preference_dataset
 
+from bench.contracts.errors import BenchError
 from methods.cdpo import CDPO
 from methods.dpo import DPO
 from methods.ipo import IPO
@@ -109,6 +111,18 @@ def test_no_completion_is_left_over_to_stand_behind_its_own_prompt(size, rows, t
     assert len(seen[0]) == rows
     last = seen[0][len(seen[0]) - 1]
     assert last["KL_completion_ids"] != last["completion_ids"]
+
+
+def test_a_long_prompt_and_anothers_long_completion_are_cut_to_what_the_model_reads(tmp_path):
+    long = " ".join("abcdefghijklm")
+    rows = [
+        {"prompt": long, "completion": " a", "label": True},
+        {"prompt": "a", "completion": f" {long}", "label": False},
+    ]
+    place = string_workbench(tmp_path, load_preferences=lambda: Dataset.from_list(rows))
+    assert not same(KTO(epochs=1).train(place).model, model())
+    with pytest.raises(BenchError, match="one completion alone"):
+        KTO().train(string_workbench(tmp_path, load_preferences=lambda: Dataset.from_list(rows[:1])))
 
 
 @pytest.mark.parametrize("method", METHODS)

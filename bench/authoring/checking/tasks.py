@@ -131,6 +131,22 @@ def pairs(trial: TaskTrial) -> None:
 
 
 @promised
+def labelled(trial: TaskTrial) -> None:
+    """its own labelled answers are true or false, some of each, and no prompt is in both splits"""
+    if not trial.task.has_labelled:
+        raise Unsuited("it has no answers that are labelled one by one")
+    train, test = trial.task.labelled("train"), trial.task.labelled("test")
+    for rows in (train, test):
+        _columns(rows, "labelled answers", "prompt", "completion", "label")
+        if odd := [label for label in rows["label"] if not isinstance(label, bool)]:
+            raise Broken(f"labelled has the label {odd[0]!r}: true for a wanted answer, false for an unwanted one")
+    if len({*train["label"], *test["label"]}) < 2:
+        raise Broken("labelled has one label alone: without wanted and unwanted answers there is nothing to learn")
+    if both := set(_keys(train["prompt"])) & set(_keys(test["prompt"])):
+        raise Broken(f"{len(both)} prompts have labelled answers in both splits: split by prompt")
+
+
+@promised
 def ratings(trial: TaskTrial) -> None:
     """ratings are whole numbers from 1 to 5, the same with one seed, and higher for what is better"""
     if not trial.task.has_ratings:

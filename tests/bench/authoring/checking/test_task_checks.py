@@ -126,6 +126,15 @@ class OwnPairs(Fine):
         return Dataset.from_dict({"prompt": prompts, "chosen": [" good", " red"], "rejected": [" bad", " red"]})
 
 
+class LabelsInWords(Fine):
+    """Brings labels that are no truth values."""
+
+    def labelled(self, split):
+        """One."""
+        prompts = self.prompts(split)["prompt"][:1]
+        return Dataset.from_dict({"prompt": prompts, "completion": [" good"], "label": ["yes"]})
+
+
 class RatesToTen(Fine):
     """Rates from 2 to 10."""
 
@@ -193,7 +202,7 @@ class WrongOrder(Fine):
 
 def test_a_task_that_keeps_every_promise_passes_every_check():
     found = {check.name: check.verdict() for check in task_checks(Fine)}
-    assert {verdict.check for verdict in found.values() if verdict.status == "skipped"} == {"pairs"}
+    assert {verdict.check for verdict in found.values() if verdict.status == "skipped"} == {"pairs", "labelled"}
     assert not [verdict for verdict in found.values() if verdict.status == "broken"]
     assert "right in" in found["annotator"].sentence
     assert "4 of 4" in found["room"].sentence
@@ -215,6 +224,7 @@ def test_a_task_that_keeps_every_promise_passes_every_check():
         (PrefersTheWorse, "annotator", "where the first completion is the better one"),
         (PrefersTheFirst, "annotator", "no better than guessing"),
         (OwnPairs, "pairs", "the same completion twice"),
+        (LabelsInWords, "labelled", "the label 'yes': true for a wanted answer"),
         (RatesToTen, "ratings", "scores are 1, 2, 3, 4 or 5"),
         (RatesUpsideDown, "ratings", "clearly better completions are rated 1"),
         (NoAnswer, "probes", "its answer is 2, not 0 to 1"),
