@@ -51,6 +51,8 @@ def near_copies(train: Iterable[str], test: Sequence[str]) -> int:
     copied: set[str] = set()
     for text in train:
         own = _shingles(text)
+        if sum(shingle in count for shingle in own) < NEAR * len(own):  # most of them are in no test text at all
+            continue
         candidates = {each for shingle in _first(own, count) for each in by_shingle.get(shingle, ())}
         copied |= {each for each in candidates - copied if similarity(own, _shingles(each)) >= NEAR}
     return len(copied)
@@ -63,7 +65,7 @@ def similarity(first: set[int], second: set[int]) -> float:
 
 def _shingles(text: str) -> set[int]:
     words = normalised(text).split()
-    return {hash(tuple(words[i : i + SHINGLE])) for i in range(max(1, len(words) - SHINGLE + 1))}
+    return set(map(hash, zip(*(words[i:] for i in range(SHINGLE)), strict=False))) or {hash(tuple(words))}
 
 
 def _first(shingles: set[int], count: Counter[int]) -> list[int]:
