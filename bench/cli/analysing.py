@@ -44,6 +44,7 @@ def table(
     from bench.analysis.tables.cost import write_costs
     from bench.analysis.tables.equivalence import equivalences, parse_margins, write_equivalences
     from bench.analysis.tables.paired import write_paired
+    from bench.analysis.tables.paired_cells import held_against
     from bench.analysis.winrates.pairs import contestants
     from bench.analysis.winrates.table import render_win_rates, write_win_rates
     from bench.records.loading import load_run
@@ -51,6 +52,8 @@ def table(
     frames = load_run(run)
     margins = parse_margins(margin or ())
     contestants(frames, between or ())  # a mistake is told before anything is printed
+    if against:
+        next(held_against(frames, against), None)
     if margins:
         equivalences(frames, against or "sft", margins)
     if ablation and ablations(frames, ablation).empty:

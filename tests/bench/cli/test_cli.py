@@ -102,6 +102,7 @@ def test_plots_are_drawn_where_there_is_data(done, folder):
         (["table", "results/tyo"], ["results/tyo", "toy"]),
         (["table", "results/toy", "--margin", "golt=0.1"], ["golt", "'gold'"]),
         (["table", "results/toy", "--ablation", "stf"], ["stf", "'sft'"]),
+        (["table", "results/toy", "--against", "stf"], ["stf", "'sft'"]),
         (["table", "results/toy", "--between", "stf"], ["stf", "'sft'"]),
         (["plot", "nowhere"], ["nowhere"]),
         (["plot", "results/toy", "--arms", "stf"], ["--arms", "'stf'", "'sft'"]),
@@ -110,7 +111,7 @@ def test_plots_are_drawn_where_there_is_data(done, folder):
 def test_a_mistake_is_one_short_message_and_exit_status_2(done, folder, arguments, words):
     refused = bench(*arguments, cwd=folder)
     assert refused.returncode == 2
-    assert refused.stderr.startswith("bench: ")
+    assert refused.stderr.startswith("bench: ") and not refused.stdout
     assert len(refused.stderr.strip().splitlines()) == 1
     for word in words:
         assert word in refused.stderr
