@@ -50,6 +50,11 @@ class Ensemble(torch.nn.Module):
         """The first member's."""
         return self.members[0].device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The first member's."""
+        return self.members[0].dtype
+
     def forward(self, **inputs: torch.Tensor) -> SequenceClassifierOutput:
         """`logits`, (texts, 1): the ensemble's scores."""
         return SequenceClassifierOutput(logits=self.together([member(**inputs).logits for member in self.members]))

@@ -86,10 +86,15 @@ def text_scores(
     completions: Sequence[Completion],
     batch_size: int = 256,
 ) -> list[float]:
-    """`module`'s score of each completion; the module, which may be in training, is left as it is."""
+    """`module`'s score of each completion; the module, which may be in training, is left as it is.
+
+    Args:
+        batch_size: the most texts that go through together, see `bench.models.memory`.
+    """
     import torch
 
     from bench.models.loading import context_length
+    from bench.models.memory import blocks, state_bytes
     from bench.models.padding import pad_right
 
     room, eos = context_length(module), tokenizer.eos_token_id
@@ -98,11 +103,11 @@ def text_scores(
         ids if len(ids) <= room else [*ids[: room - 1], eos]
         for ids in encode_sequences(tokenizer, prompts, completions)
     ]
-    pad = module.config.pad_token_id
+    pad, state = module.config.pad_token_id, state_bytes(module)
     scores: list[float] = []
     with torch.no_grad():
-        for start in range(0, len(rows), batch_size):
-            ids, mask = pad_right(rows[start : start + batch_size], pad)
+        for block in blocks([(len(row) * state,) for row in rows], batch_size):
+            ids, mask = pad_right(rows[block], pad)
             logits = module(input_ids=ids.to(module.device), attention_mask=mask.to(module.device)).logits
             scores += logits.squeeze(-1).float().tolist()
     return scores

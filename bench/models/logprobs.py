@@ -5,14 +5,17 @@ What divergence, perplexity and calibration are built on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
+from bench.models.memory import COPIES, SINGLE, blocks, state_bytes, vocabulary
 from bench.models.padding import pad_right
 
 
@@ -37,11 +40,18 @@ def completion_logits(
     prompt_ids: Sequence[Sequence[int]],
     completion_ids: Sequence[Sequence[int]],
     batch_size: int,
+    beside: PreTrainedModel | None = None,
 ) -> Iterator[Batch]:
     """Run `model` (in evaluation mode, on its own device) over prompts and completions, shortest first.
 
     Sequences are padded on the right: with causal attention no real token sees a padding token, and positions
     count from the first real one. A caller holds one batch of logits at a time.
+
+    Args:
+        batch_size: the most rows of a batch; there are fewer where more memory would be needed, see `bench.models.
+            memory`.
+        beside: another model that goes over the same completions: what is given the same pair in the other order makes
+            the same batches.
 
     Raises:
         ValueError: an empty prompt, after which nothing predicts the first token.
@@ -51,17 +61,50 @@ def completion_logits(
     model.eval()
     sequences = [[*p, *c] for p, c in zip(prompt_ids, completion_ids, strict=True)]
     order = sorted(range(len(sequences)), key=lambda row: len(sequences[row]))  # little padding
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
+    models = [model] if beside is None else [model, beside]
+    state, logit = max(map(state_bytes, models)), COPIES * SINGLE * max(map(vocabulary, models))
+    costs = [(len(sequences[row]) * state, len(completion_ids[row]) * logit) for row in order]
+    for block in blocks(costs, batch_size):
+        rows = order[block]
         ids, attention = pad_right([sequences[row] for row in rows], 0)
         tokens, mask = pad_right([completion_ids[row] for row in rows], 0)
         # the token at position t is predicted at t − 1; behind the end, where any index will do, rows are
         # masked
         first = torch.tensor([[len(prompt_ids[row]) - 1] for row in rows])
         places = (first + torch.arange(tokens.shape[1])).clamp(max=ids.shape[1] - 1)
-        logits = model(input_ids=ids.to(model.device), attention_mask=attention.to(model.device)).logits
-        picked = logits[torch.arange(len(rows))[:, None].to(model.device), places.to(model.device)]
-        yield Batch(rows, picked.float(), tokens.to(model.device), mask.bool().to(model.device))
+        logits = logits_at(model, places, input_ids=ids, attention_mask=attention, use_cache=False)
+        yield Batch(rows, logits.float(), tokens.to(model.device), mask.bool().to(model.device))
+
+
+def logits_at(model: PreTrainedModel, places: Tensor, **inputs: Tensor | bool) -> Tensor:
+    """The logits at some places of each row: a forward pass whose head runs there alone.
+
+    Args:
+        places: (B, L), numbers of positions; `inputs`: of a forward pass over B rows, brought to the model's device.
+
+    Returns:
+        (B, L, vocabulary). Whatever the model does to its logits (a cap, a scale) is done as it does it.
+    """
+    places = places.to(model.device)
+    rows = torch.arange(len(places), device=model.device).unsqueeze(1)
+    given = {name: each.to(model.device) if isinstance(each, Tensor) else each for name, each in inputs.items()}
+    head: Any = model.get_output_embeddings()
+    if head is None:
+        everywhere: Tensor = model(**given).logits
+        return everywhere[rows, places]
+    with _before(head, lambda states: states[rows, places]):
+        logits: Tensor = model(**given).logits
+    return logits
+
+
+@contextmanager
+def _before(module: torch.nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Within it, `change` is made to what the module is called with."""
+    hook = module.register_forward_pre_hook(lambda _, args: (change(args[0]), *args[1:]))
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def token_logprobs(logits: Tensor, tokens: Tensor) -> Tensor:
@@ -93,6 +136,21 @@ def completion_logprobs(
     ids, attention = pad_right([[*prompt, *completion] for prompt, completion in rows], 0)
     counts, _ = pad_right([[0] * len(prompt) + [1] * len(completion) for prompt, completion in rows], 0)
     ids, mask = ids.to(model.device), counts[:, 1:].bool().to(model.device)
-    logits = model(input_ids=ids, attention_mask=attention.to(model.device), use_cache=False).logits.float()
-    logprobs = -F.cross_entropy(logits[:, :-1].transpose(1, 2), ids[:, 1:], reduction="none")
+    attention = attention.to(model.device)
+    longest, layers = ids.shape[1], model.config.get_text_config().num_hidden_layers
+    kept = layers if torch.is_grad_enabled() else 1  # a gradient needs what all layers have made
+    cost = longest * (kept * state_bytes(model) + COPIES * SINGLE * vocabulary(model))
+    parts = []
+    for block in blocks([(cost,)] * len(rows), len(rows)):
+        given = model, ids[block], attention[block]
+        alone = len(rows) == block.stop - block.start or not torch.is_grad_enabled()
+        # of several blocks each is run again for its gradient, so that one of them is kept at a time
+        parts.append(_all_logprobs(*given) if alone else checkpoint(_all_logprobs, *given, use_reentrant=False))
+    logprobs = torch.cat(parts)
     return logprobs.masked_fill(~mask, 0.0), mask
+
+
+def _all_logprobs(model: PreTrainedModel, ids: Tensor, attention: Tensor) -> Tensor:
+    """(N, T) log π of all tokens of rows of T + 1 but their first."""
+    logits = model(input_ids=ids, attention_mask=attention, use_cache=False).logits.float()
+    return -F.cross_entropy(logits[:, :-1].transpose(1, 2), ids[:, 1:], reduction="none")

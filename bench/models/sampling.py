@@ -9,14 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from bench.models.loading import takes
+from bench.models.logprobs import logits_at
+from bench.models.memory import blocks, sampling_cost
 from bench.models.padding import positions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+WITHOUT_CACHE = "sampled_without_cache"
+"""An entry of a model's configuration: true where its cache is not to be relied on."""
 
 
 def generate(
@@ -29,15 +35,27 @@ def generate(
     """Sample from `model` with no truncation (no top-k, no top-p), from the global random state.
 
     Args:
-        input_ids, attention_mask: left-padded prompts, shape (batch, prompt length).
+        input_ids, attention_mask: left-padded prompts, shape (batch, prompt length); memory may have them sampled in
+            several blocks, see `bench.models.memory`.
 
     Returns:
         tokens (batch, new), mask (batch, new; 1 up to and including the first of `ending_ids`), and the
         log-probabilities of the sampled tokens under the tempered model (batch, new; nats; 0 where the mask is 0).
         `new` is the length of the longest completion.
     """
+    cost = sampling_cost(model, input_ids.shape[1], max_new_tokens)
     with torch.inference_mode():
-        tokens, mask, logprobs = _generate(model, input_ids, attention_mask, max_new_tokens, temperature)
+        parts = [
+            _generate(model, input_ids[rows], attention_mask[rows], max_new_tokens, temperature)
+            for rows in blocks([cost] * len(input_ids), len(input_ids))
+        ]
+    longest = max(part[0].shape[1] for part in parts)
+    fills = (model.config.pad_token_id, 0, 0.0)
+    padded = [
+        [F.pad(each, (0, longest - each.shape[1]), value=fill) for each in column]
+        for column, fill in zip(zip(*parts, strict=True), fills, strict=True)
+    ]
+    tokens, mask, logprobs = map(torch.cat, padded)
     return tokens.clone(), mask.clone(), logprobs.clone()  # autograd may keep copies, not what inference made
 
 
@@ -54,13 +72,14 @@ def _generate(
     pad, stops = model.config.pad_token_id, torch.tensor(ending_ids(model), device=input_ids.device)
     was_training = model.training
     model.eval()
-    inputs = _Inputs(model, input_ids, attention_mask, max_new_tokens)
+    source = _Cached if cached(model) else _Whole
+    states = source(model, input_ids, attention_mask, max_new_tokens)
     going = torch.ones(len(input_ids), dtype=torch.bool, device=input_ids.device)
     tokens: list[Tensor] = []
     masks: list[Tensor] = []
     logprobs: list[Tensor] = []
     for _ in range(max_new_tokens):
-        logits = model(**inputs.next(tokens[-1] if tokens else None)).logits[:, -1].float()
+        logits = states.next_logits(tokens[-1] if tokens else None).float()
         step = (logits / temperature if temperature != 1 else logits).log_softmax(-1)
         token = torch.where(going, draw(step), pad)
         masks.append(going)
@@ -84,10 +103,11 @@ def draw(logprobs: Tensor) -> Tensor:
     return torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True).squeeze(-1)
 
 
-class _Inputs:
-    """What the model is called with: first the prompts, then token after token."""
+class _Cached:
+    """Logits of the next token by a cache: the model reads the prompts, then token after token."""
 
     def __init__(self, model: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor, new: int) -> None:
+        self.model = model
         self.mask = torch.cat([attention_mask, attention_mask.new_ones(len(input_ids), new)], 1)
         self.positions = positions(self.mask) if takes(model, "position_ids") else None
         self.always: dict[str, Any] = {"use_cache": True, "past_key_values": _cache(model, self.mask.shape[1])}
@@ -95,14 +115,44 @@ class _Inputs:
             self.always["logits_to_keep"] = 1
         self.prompt, self.length = input_ids, 0
 
-    def next(self, token: Tensor | None) -> dict[str, Any]:
-        """Keyword arguments of the next forward pass."""
+    def next_logits(self, token: Tensor | None) -> Tensor:
+        """(batch, vocabulary), after the prompts or after `token`, (batch), behind what has been read."""
         ids = self.prompt if token is None else token.unsqueeze(1)
         start, self.length = self.length, self.length + ids.shape[1]
         inputs = self.always | {"input_ids": ids, "attention_mask": self.mask[:, : self.length]}
         if self.positions is not None:
             inputs["position_ids"] = self.positions[:, start : self.length]
-        return inputs
+        logits: Tensor = self.model(**inputs).logits[:, -1]
+        return logits
+
+
+class _Whole:
+    """Logits of the next token without a cache: the model reads everything again for every token.
+
+    Rows are padded on the right, behind all that counts, as where completions are scored.
+    """
+
+    def __init__(self, model: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor, new: int) -> None:
+        self.model, self.ends = model, attention_mask.sum(1, keepdim=True)
+        self.ids = input_ids.new_full((len(input_ids), input_ids.shape[1] + new), model.config.pad_token_id)
+        for row, (ids, mask) in enumerate(zip(input_ids, attention_mask.bool(), strict=True)):
+            self.ids[row, : int(mask.sum())] = ids[mask]
+
+    def next_logits(self, token: Tensor | None) -> Tensor:
+        """As `_Cached.next_logits`."""
+        if token is not None:
+            self.ids.scatter_(1, self.ends, token.unsqueeze(1))
+            self.ends = self.ends + 1
+        read = int(self.ends.max())
+        mask = (torch.arange(read, device=self.ids.device) < self.ends).long()
+        ids = self.ids[:, :read]
+        return logits_at(self.model, self.ends - 1, input_ids=ids, attention_mask=mask, use_cache=False)[:, 0]
+
+
+def cached(model: PreTrainedModel) -> bool:
+    """Whether `model` is sampled with a key–value cache: not one that has none (Mamba), nor one that is known to say
+    something else with it than without, see `bench.models.self_check`."""
+    return takes(model, "past_key_values") and not getattr(model.config, WITHOUT_CACHE, False)
 
 
 def _cache(model: PreTrainedModel, room: int) -> DynamicCache:

@@ -43,8 +43,8 @@ def sequence_scores(
     """
     scores = {name: np.zeros(len(completion_ids)) for name in ("logp", "reference_logp", "kl", "entropy", "length")}
     batches = zip(
-        completion_logits(model, prompt_ids, completion_ids, batch_size),
-        completion_logits(reference, prompt_ids, completion_ids, batch_size),
+        completion_logits(model, prompt_ids, completion_ids, batch_size, beside=reference),
+        completion_logits(reference, prompt_ids, completion_ids, batch_size, beside=model),
         strict=True,
     )
     for batch, reference_batch in batches:

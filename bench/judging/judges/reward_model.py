@@ -54,6 +54,7 @@ def _classify(path: Path, prompts: list[Prompt], completions: list[Completion]) 
     import torch
 
     from bench.models.loading import context_length, load_judge
+    from bench.models.memory import blocks, state_bytes
     from bench.models.padding import pad_right
     from bench.models.tokenizers import load_tokenizer
 
@@ -73,8 +74,8 @@ def _classify(path: Path, prompts: list[Prompt], completions: list[Completion]) 
     # of like length together: less padding
     order = sorted((i for i, row in enumerate(rows) if len(row) <= longest), key=lambda i: len(rows[i]))
     with torch.no_grad():
-        for start in range(0, len(order), BATCH):
-            batch = order[start : start + BATCH]
+        for block in blocks([(len(rows[i]) * state_bytes(model),) for i in order], BATCH):
+            batch = order[block]
             ids, mask = pad_right([rows[i] for i in batch], pad)
             logits = model(input_ids=ids, attention_mask=mask).logits.double()
             reward = logits[:, 0] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]
