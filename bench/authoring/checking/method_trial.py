@@ -141,6 +141,11 @@ class MethodTrial:
         """Stopped, as by Ctrl-C, when it first reports progress."""
         return self.train(interrupt=True)
 
+    @cached_property
+    def unpaired(self) -> Training:
+        """On the sides of pairs, labelled one by one."""
+        return self.train(unpaired=True)
+
     def train(
         self,
         seed: int = 0,
@@ -148,6 +153,7 @@ class MethodTrial:
         pad_is_eos: bool = False,
         rows: int | None = None,
         interrupt: bool = False,
+        unpaired: bool = False,
     ) -> Training:
         """Call `train` on a fresh workbench, with all data sets cut to `rows`; an error is kept, not raised.
 
@@ -159,6 +165,10 @@ class MethodTrial:
             raise Unsuited(f"the world of these checks does not suit it: {reason}")
         shared = artifacts().copy_to(Path(tempfile.mkdtemp(dir=self._folder)) / "artifacts")
         training = Training(self.workbench(world, shared, seed, pad_is_eos, rows), world, shared)
+        if unpaired:
+            from trl.data_utils import unpair_preference_dataset
+
+            training.workbench.load_preferences = lambda: unpair_preference_dataset(shared.rows("preferences"))
 
         def progress(step: int, total: int) -> None:
             training.reports += 1

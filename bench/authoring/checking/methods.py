@@ -36,6 +36,8 @@ def trains(trial: MethodTrial) -> None:
     if trial.first.workbench.undeclared:
         raise Unsuited("it uses what it has not declared, see below")
     must_train(trial.first)
+    if type(trial.method).unpaired and (error := trial.unpaired.error):
+        raise Broken(f"it is `unpaired`, and on `prompt`, `completion`, `label` `train` raised {error_line(error)}")
 
 
 @promised

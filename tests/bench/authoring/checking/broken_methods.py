@@ -94,6 +94,18 @@ class Fails(Fine):
         raise RuntimeError("shapes do not match")
 
 
+class TakesPairsAlone(Fine):
+    """Says that it takes labelled answers as well."""
+
+    needs = {"preferences"}
+    unpaired = True
+
+    def train(self, workbench):
+        """Look for the chosen side."""
+        assert len(workbench.preferences["chosen"])
+        return super().train(workbench)
+
+
 class ReturnsAModel(Fine):
     """Returns the model itself."""
 

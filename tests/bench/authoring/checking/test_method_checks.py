@@ -34,6 +34,7 @@ def test_a_method_that_keeps_every_promise_passes_every_check(method):
         (broken.NoSuchKnob, "documented", "did you mean 'steps'"),
         (broken.WideKnob, "documented", "steps = 0"),
         (broken.Fails, "trains", "RuntimeError: shapes do not match (line"),
+        (broken.TakesPairsAlone, "trains", "`label` `train` raised ValueError: Column 'chosen'"),
         (broken.ReturnsAModel, "trains", "return a Policy, for instance `workbench.policy(model)`"),
         (broken.Undeclared, "declares", "uses reward_model undeclared: write needs = {'reward_model'}"),
         (broken.Bypasses, "declares", "uses preferences undeclared"),
