@@ -50,7 +50,7 @@ from bench.models.encoding import PLAIN_CHAT_TEMPLATE, text_of
 from tasks.dataset.choices import read_choices
 from tasks.dataset.columns import COLUMNS, JUDGED, TEXTS
 from tasks.dataset.gold import Classifier, classifier
-from tasks.dataset.overlap import key, near_copies
+from tasks.dataset.overlap import key, near_copies, normalised
 from tasks.dataset.reading import NumberedRow, digest, digest_of_rows, read, read_hub
 from tasks.dataset.rows import Limits, Parsed, Row, parse
 
@@ -226,8 +226,8 @@ class DataSet(Annotated):
         return {reason: numbers[:most] for reason, numbers in self._bad.items()}
 
     def about(self) -> dict[str, float]:
-        """How many prompts there are, and how many test prompts have a near copy among those for training; how many
-        answers are no demonstrations; how good the gold classifier is on labelled texts that it was not trained on."""
+        """How many test prompts there are, and what training nearly has of them, or word for word of their answers; how
+        many answers are no demonstrations; how good the gold classifier is on labelled texts that it has not seen."""
         found: dict[str, float] = dict(self._overlap)
         if unwanted := sum(row.label is False for row in self._rows):
             found["answers labelled unwanted"] = unwanted
@@ -309,7 +309,13 @@ class DataSet(Annotated):
     @cached_property
     def _overlap(self) -> dict[str, int]:
         train, test = ({text_of(row.prompt) for row in self._splits[split]} for split in ("train", "test"))
-        return {"test prompts": len(test), "of them with a near copy in train": near_copies(train, sorted(test))}
+        learnt = {normalised(text_of(row.chosen or row.completion or "")) for row in self._splits["train"]}
+        answers = [normalised(text_of(row.chosen or row.completion or "")) for row in self._splits["test"]]
+        return {
+            "test prompts": len(test),
+            "of them with a near copy in train": near_copies(train, sorted(test)),
+            "test answers that are answers in train": sum(answer in learnt for answer in answers),
+        }
 
 
 def _same(prompt: Prompt) -> str:

@@ -110,10 +110,11 @@ def test_near_copies_are_those_that_comparing_all_with_all_finds() -> None:
 
 def test_what_nearly_is_in_both_splits_is_counted(tmp_path: Path) -> None:
     long = "Tell me in your own words how a fish that lives in the deep sea finds its food at night, number"
-    task = written(tmp_path, [{"prompt": f"{long} {i}", "completion": " so"} for i in range(10)])
-    assert task.about() == {"test prompts": 2, "of them with a near copy in train": 2}
-    task = written(tmp_path, [{"prompt": f"What is {i}", "completion": " so"} for i in range(10)])
-    assert task.about() == {"test prompts": 2, "of them with a near copy in train": 0}
+    names = "test prompts", "of them with a near copy in train", "test answers that are answers in train"
+    task = written(tmp_path, [{"prompt": f"{long} {i}", "completion": f" so {i}"} for i in range(10)])
+    assert task.about() == dict(zip(names, (2, 2, 0), strict=True))
+    task = written(tmp_path, [{"prompt": f"What is {i}", "completion": " so" if i % 2 else " SO "} for i in range(10)])
+    assert task.about() == dict(zip(names, (2, 0, 2), strict=True))
 
 
 @pytest.mark.parametrize("letter", ["a", " ", "-", "界"])
