@@ -1,8 +1,8 @@
 """`bench pack`: a run's folder of cells as a few small files, which analysis reads as it reads the cells themselves.
 
 The same run makes the same bytes. What goes: the probes, of which the bins of a reliability diagram stay; the texts of
-completions, but for some; what the rest was made of (log-probabilities, the parts of gold); digits beyond single
-precision, except in the scores that decide who wins; and of a long training log all but some values.
+completions, but for some (prompts stay); what the rest was made of (log-probabilities, the parts of gold); digits
+beyond single precision, except in the scores that decide who wins; and of a long training log all but some values.
 """
 
 from __future__ import annotations
@@ -104,7 +104,12 @@ def _slim(run: RunFrames, seeds: int) -> pd.DataFrame:
         return kept
     with_texts = rows["seed"].isin(sorted(run.records["seed"].unique())[:seeds])
     with_texts &= rows["prompt_id"] < PROMPTS_WITH_TEXTS
-    texts = {name: rows[name].where(with_texts).map(_as_json, na_action="ignore") for name in TEXTS if name in rows}
+    # prompts are few, and say of every completion what it answers
+    texts = {
+        name: (rows[name] if name == "prompt" else rows[name].where(with_texts)).map(_as_json, na_action="ignore")
+        for name in TEXTS
+        if name in rows
+    }
     return _single(kept, SCORES).astype({name: "int32" for name in COUNTS if name in kept}).assign(**texts)
 
 

@@ -22,6 +22,7 @@ from bench.analysis.interval import Interval
 from bench.records.claims import ClaimTest
 
 POWER = 0.8
+FEWEST = 3
 MANY_SEEDS = 1000
 """More than anyone runs: the number itself says nothing beyond this."""
 
@@ -65,21 +66,29 @@ def p_of_outcome(test: ClaimTest, effect: Interval, outcome: Outcome) -> float:
     return p_value(own, 0.0)
 
 
-def seeds_to_decide(test: ClaimTest, effect: Interval, confidence: float = 0.95) -> int | None:
-    """The seeds at which 0 or M would be excluded with probability 0.8 where the other is true, as seeds vary here.
+def seeds_to_decide(test: ClaimTest, effect: Interval) -> int | None:
+    """The seeds at which the effect found, spread as it is here, would exclude 0 or M with probability 0.8.
 
-    Where M is 0, those at which the effect found would exclude the margin. None where it cannot be said, or beyond
-    `MANY_SEEDS`.
+    Of the two the one that is farther from it. None where it cannot be said, or beyond `MANY_SEEDS`.
     """
+    own = beyond(test, effect)
+    return seeds_to_exclude(max(abs(own.mean), abs(own.mean - test.meaningful)), own)
+
+
+def seeds_to_exclude(distance: float, effect: Interval, confidence: float = 0.95) -> int | None:
+    """The seeds at which a paired t test excludes what lies `distance` from the effect, with probability 0.8."""
     from statsmodels.stats.power import TTestPower
 
-    own = beyond(test, effect)
-    if own.n < 2 or not math.isfinite(own.half) or own.half == 0:
+    if effect.n < 2 or not math.isfinite(effect.half) or effect.half == 0:
         return None
-    deviation = own.half / stats.t.ppf((1 + confidence) / 2, own.n - 1) * math.sqrt(own.n)
-    size = (test.meaningful or abs(own.mean)) / deviation
+    size = distance / _deviation(effect, confidence)
     if not size > 0 or TTestPower().power(size, MANY_SEEDS, 0.05) < POWER:
         return None
-    if TTestPower().power(size, 3, 0.05) >= POWER:
-        return 3
+    if TTestPower().power(size, FEWEST, 0.05) >= POWER:
+        return FEWEST
     return math.ceil(TTestPower().solve_power(size, alpha=0.05, power=POWER))
+
+
+def _deviation(effect: Interval, confidence: float) -> float:
+    """Of one seed."""
+    return float(effect.half / stats.t.ppf((1 + confidence) / 2, effect.n - 1) * math.sqrt(effect.n))

@@ -210,6 +210,14 @@ def _kl_to_optimum(data: CellData, argument: str) -> pd.Series[float]:
     return kl - gold / beta + log_z
 
 
+@derived(
+    "processor_seconds", "processor time of the policy's training, all threads; earlier releases did not record it"
+)
+def _processor_seconds(data: CellData, argument: str) -> pd.Series[float]:
+    nothing = pd.Series(np.nan, index=data.records.index)
+    return data.records.get("cost_processor_seconds_training", nothing).astype(float)
+
+
 @derived("gold_where", "mean gold of the completions whose prompt the regular expression matches")
 def _gold_where(data: CellData, argument: str) -> pd.Series[float]:
     rows = data.run.completions

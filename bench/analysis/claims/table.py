@@ -280,6 +280,8 @@ def _effect(tested: Tested) -> str:
     what = f"{_measure(test)}: {kind.effect_in_words(test)}{place}"
     if tested.outcome == "not run":
         return f"{what}: not run"
+    if not tested.effect.n:
+        return f"{what}: not recorded"
     return f"{what} = {_number(tested.effect)} (expected {kind.expectation(test)}: {_outcome(tested)})"
 
 

@@ -34,18 +34,17 @@ class Judged:
 def judge(claim: Claim, quantities: Quantities) -> tuple[Verdict, list[Tested]]:
     """The verdict on a claim: reproduced if all tests that decide hold, contradicted if one says that it does not.
 
-    A nil effect where all of them found one; inconclusive as well where fewer seeds than the claim wants are behind a
-    test that would decide.
+    A nil effect where all of them found one. A test with fewer seeds than the claim wants is undecided.
     """
     if claim.needs:
         return "not testable here", []
     tests = [run_test(test, claim, quantities) for test in claim.tests]
     deciding = [each for each in tests if not each.test.also]
-    outcomes = {each.outcome for each in deciding}
+    outcomes = {
+        "undecided" if each.outcome != "not run" and each.effect.n < claim.seeds else each.outcome for each in deciding
+    }
     if "not run" in outcomes:
         return "not run", tests
-    if any(each.effect.n < claim.seeds for each in deciding):
-        return "inconclusive", tests
     if outcomes == {"nil"}:
         return "nil effect", tests
     if outcomes & {"contradicted", "nil"}:

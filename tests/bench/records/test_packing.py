@@ -110,6 +110,7 @@ def test_texts_of_the_first_prompts_of_one_seed_stay_as_they_were(both):
     assert set(kept.index.get_level_values("prompt_id")) == set(range(16))
     for name in ("prompt", "completion", "reference_completion"):
         assert kept[name].tolist() == whole.loc[kept.index, name].tolist()
+    assert packed["prompt"].tolist() == whole.loc[packed.index, "prompt"].tolist()
 
 
 def test_a_long_training_log_keeps_its_ends_and_what_was_logged_once(both):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.analysis.claims.cells_of_arms import Cells, Values, group_name, intervals
-from bench.analysis.claims.decision import p_value, seeds_to_decide
+from bench.analysis.claims.decision import p_value, seeds_to_exclude
 from bench.analysis.claims.derived import DERIVED
 from bench.analysis.claims.kinds.kind import Kind, in_braces
 from bench.analysis.claims.tested import Outcome, Tested, Variant
@@ -71,9 +71,8 @@ class Equivalence(Kind):
         return max(ends) / (1 if outcome == "contradicted" else 2)
 
     def seeds_needed(self, test: ClaimTest, effect: Interval) -> int | None:
-        """As for a difference that matters from the margin on: two one-sided tests ask for about as many."""
-        matters = test.model_copy(update={"margin": 0.0, "meaningful": test.margin})
-        return seeds_to_decide(matters, effect, confidence=0.9)
+        """Those at which the effect found would exclude the nearer margin."""
+        return seeds_to_exclude(abs(test.margin - abs(effect.mean)), effect, confidence=0.9)
 
     def run(self, test: ClaimTest, cells: Cells) -> Tested:
         """See `Kind`."""

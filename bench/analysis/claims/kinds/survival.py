@@ -8,7 +8,6 @@ from bench.analysis.claims.cells_of_arms import Cells, intervals
 from bench.analysis.claims.kinds.differences import by_arm, minus, never_happened
 from bench.analysis.claims.kinds.kind import Kind
 from bench.analysis.claims.tested import Tested
-from bench.analysis.interval import Interval
 from bench.analysis.statistics import paired_difference
 from bench.records.claims import ClaimTest
 
@@ -18,7 +17,8 @@ class Survival(Kind):
 
     The difference of two restricted mean times (Irwin 1949), paired by seed; what never happened is censored there.
     Beside it the log-rank test stratified by seed (Mantel 1966), in its exact form: which of the two is first, over the
-    seeds in which one is. Where nothing happens in either arm, nothing is decided.
+    seeds in which one is. Where it happens in neither arm in most seeds, no effect can be excluded: what is alike are
+    the ends of training.
     """
 
     name = "survival"
@@ -36,12 +36,14 @@ class Survival(Kind):
         effect, notes = paired_difference(first, second).difference, never_happened(test, cells)
         earlier = sum(first[seed] < second[seed] and events[0][seed] for seed in first if seed in second)
         later = sum(second[seed] < first[seed] and events[1][seed] for seed in first if seed in second)
-        if not any(any(each.values()) for each in events):
-            notes.append("it never happens in either arm: only longer training would tell them apart")
-            effect = Interval(effect.mean, math.nan, math.nan, effect.n)
         notes.append(f"first in {earlier} seeds, the other in {later}")
-        p = log_rank_within_pairs(earlier, later)
-        return self.tested(test, cells, effect, intervals(by_arm(test, first, second)), notes=notes, p=p)
+        p, outcome = log_rank_within_pairs(earlier, later), self.outcome(test, effect)
+        censored = sum(not (events[0][seed] or events[1][seed]) for seed in first if seed in second)
+        if censored > effect.n / 2 and outcome in ("nil", "contradicted"):
+            notes.append(f"in {censored} seeds it happens in neither arm: only longer training would tell them apart")
+            outcome = "undecided"
+        by = intervals(by_arm(test, first, second))
+        return self.tested(test, cells, effect, by, notes=notes, outcome=outcome, p=p)
 
 
 def log_rank_within_pairs(earlier: int, later: int) -> float:

@@ -55,6 +55,8 @@ def test_too_few_seeds_never_decide():
     run = made_run({"a": {"gold": (SEEDS + 0.3 + NOISE)[:9]}, "b": {"gold": SEEDS}})
     assert verdict_on(run, compare())[0] == "inconclusive"
     assert verdict_on(run, compare(), seeds=5)[0] == "reproduced"
+    mixed = made_run({"a": {"gold": SEEDS - 0.3, "kl": [1.0] * 9 + [np.nan]}, "b": {"gold": SEEDS, "kl": SEEDS}})
+    assert verdict_on(mixed, compare(), compare(measure="kl"))[0] == "contradicted"  # the other decides
 
 
 def test_an_arm_without_cells_is_not_run_and_what_cannot_be_tested_says_what_it_needs():
@@ -251,7 +253,10 @@ def test_an_undecided_test_says_how_many_seeds_would_tell():
     run = made_run({"a": {"gold": SEEDS + NOISE}, "b": {"gold": SEEDS}})
     (tested,) = verdict_on(run, compare(meaningful=0.02))[1]
     assert tested.outcome == "undecided"
-    assert tested.seeds_needed == seeds_by_hand(0.02, NOISE.std(ddof=1))
+    farther = max(abs(NOISE.mean()), abs(NOISE.mean() - 0.02))
+    assert tested.seeds_needed == seeds_by_hand(farther, NOISE.std(ddof=1))
+    (tested,) = verdict_on(run, {**compare(margin=0.02), "test": "equivalence"})[1]
+    assert tested.seeds_needed == seeds_by_hand(abs(0.02 - abs(NOISE.mean())), NOISE.std(ddof=1))
 
 
 def seeds_by_hand(effect, deviation):
@@ -318,7 +323,14 @@ def test_where_nothing_happens_in_either_arm_nothing_is_decided():
         run, {"test": "survival", "measure": "updates_to_collapse", "arms": ["a", "b"], "meaningful": 0.1}
     )
     assert (verdict, tested.outcome) == ("inconclusive", "undecided")
-    assert "it never happens in either arm: only longer training would tell them apart" in tested.notes
+    assert "in 10 seeds it happens in neither arm: only longer training would tell them apart" in tested.notes
+    one = run_of_falls(a=falling_at(*[None] * 10), b=falling_at(*[None] * 9, 3))  # as good as alike, by its interval
+    assert (
+        verdict_on(one, {"test": "survival", "measure": "updates_to_collapse", "arms": ["a", "b"], "meaningful": 0.2})[
+            0
+        ]
+        == "inconclusive"
+    )
 
 
 def test_a_limit_that_is_not_reached_contradicts_at_a_standstill_only():
