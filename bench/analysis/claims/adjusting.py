@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from scipy.stats import false_discovery_control
 
 from bench.analysis.claims.verdict import Judged
 from bench.analysis.statistics import holm
@@ -31,11 +32,9 @@ def p_of_claim(each: Judged) -> float:
 
 def adjusted(found: Sequence[Judged]) -> list[Judged]:
     """The same claims, each with its p value over all of them; NaN where none could be computed."""
-    from statsmodels.stats.multitest import multipletests
-
     p = np.array([p_of_claim(each) for each in found])
     q = np.full(p.shape, np.nan)
     known = np.isfinite(p)
     if known.any():
-        q[known] = multipletests(p[known], method="fdr_bh")[1]
+        q[known] = false_discovery_control(p[known])
     return [replace(each, p_adjusted=float(value)) for each, value in zip(found, q, strict=True)]
