@@ -97,7 +97,7 @@ def claims(
     from bench.records.claims import write_anew
     from bench.records.loading import load_run
 
-    if file is not None and not file.exists():
+    if file is not None and not file.is_file():
         file = {built_in.stem: built_in for built_in in CLAIMS.glob("*.yaml")}.get(str(file), file)
     if keep:
         if file is None:
