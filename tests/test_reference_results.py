@@ -1,6 +1,8 @@
 """The results that the project stands behind follow from their records: every table, every verdict."""
 
+import csv
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -41,3 +43,16 @@ def test_every_table_and_verdict_follows_from_the_records(name, tmp_path):
 def test_all_plots_are_there(name):
     plots = {path.stem.partition("-")[0] for path in (REFERENCE / name / "plots").glob("*.png")}
     assert {"overview", "reward_kl", "overoptimisation", "reliability", "win_rates", "win_tie_loss"} <= plots
+
+
+def test_what_was_found_stands_on_rows_of_the_table_with_the_verdicts_named():
+    with (REFERENCE / "documents" / "tables" / "claims.csv").open(encoding="utf-8") as file:
+        known = {row["id"]: row["verdict"] + "*" * bool(row["awaits"]) for row in csv.DictReader(file)}
+    found = (
+        (REFERENCE / "README.md").read_text(encoding="utf-8").partition("## What we found")[2].partition("\n### ")[0]
+    )
+    advice = [" ".join(each.split()) for each in found.split("\n\n") if each.startswith("**")]
+    cited = [re.findall(r"\((\d+), ([a-z ]+\*?)\)", each) for each in advice]
+    assert all(cited), "a paragraph without a row behind it"
+    named = {number: verdict for rows in cited for number, verdict in rows}
+    assert named == known
