@@ -1,12 +1,14 @@
 """The same rows give the same ids to all that read them: see `tests.encoding_table`."""
 
+import os
 from pathlib import Path
 
 import pytest
 from datasets import Dataset
+from transformers import AutoTokenizer
 
 from bench.models.encoding import encode_pairs, text_of
-from tests.encoding_table.kinds import KINDS
+from tests.encoding_table.kinds import KINDS, Kind
 from tests.encoding_table.page import page
 from tests.encoding_table.users import USERS, Place, fault
 
@@ -34,6 +36,15 @@ def test_all_users_read_the_same_where_a_turn_ends_in_another_token_than_eos(tmp
 @pytest.mark.slow
 def test_the_page_of_the_table_is_what_the_command_prints():
     assert PAGE.read_text(encoding="utf-8") == page()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chat", [True, False])
+def test_a_real_vocabulary_reads_the_same(chat, tmp_path):
+    if not (folder := os.environ.get("BENCH_REAL_TOKENIZER")):
+        pytest.skip("set BENCH_REAL_TOKENIZER to the folder of a tokenizer, such as SmolLM2's")
+    place = Place(Kind(lambda: AutoTokenizer.from_pretrained(folder), ("", ""), chat=chat), tmp_path)
+    assert {user: fault(place, user) for user in USERS} == dict.fromkeys(USERS)
 
 
 @pytest.mark.slow

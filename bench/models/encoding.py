@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bench.contracts.task import Completion, Prompt
-from bench.models.ends import PLAIN_CHAT_TEMPLATE, stop_ids
+from bench.models.ends import ANSWER, PLAIN_CHAT_TEMPLATE, stop_ids
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -187,11 +187,16 @@ def within_context(
 
 
 def opening(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> str:
-    """The text that a completion is put behind."""
+    """The text that a completion is put behind: where the template of a conversation lets the assistant begin."""
     if isinstance(prompt, str):
         return prompt
-    text: str = tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
-    return text
+    if "add_generation_prompt" in tokenizer.chat_template:
+        text: str = tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
+        return text
+    # a template that opens no turn of its own accord: what it puts before an answer, but for a space, which is
+    # what an answer begins with
+    whole: str = tokenizer.apply_chat_template([*prompt, ANSWER], tokenize=False)
+    return whole[: whole.rindex(ANSWER["content"])].rstrip(" ")
 
 
 def _ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:

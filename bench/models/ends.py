@@ -27,7 +27,8 @@ PLAIN_CHAT_TEMPLATE = (
 STOPS = "stop_tokens"
 """The entry of ``tokenizer_config.json`` that holds the tokens, beside EOS, at which sampling stops."""
 
-_ANSWER = "An answer of no meaning"
+ANSWER = {"role": "assistant", "content": "An answer of no meaning"}
+"""Rendered to see what a chat template puts around an answer."""
 
 
 def stop_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -42,9 +43,8 @@ def turn_end(tokenizer: PreTrainedTokenizerBase) -> str:
     Raises:
         BenchError: none does.
     """
-    turns = [{"role": "user", "content": "A question"}, {"role": "assistant", "content": _ANSWER}]
-    text: str = tokenizer.apply_chat_template(turns, tokenize=False)
-    _, found, behind = text.rpartition(_ANSWER)
+    text: str = tokenizer.apply_chat_template([{"role": "user", "content": "A question"}, ANSWER], tokenize=False)
+    _, found, behind = text.rpartition(ANSWER["content"])
     ids = tokenizer(behind.lstrip(), add_special_tokens=False)["input_ids"] if found else []
     if not ids or ids[0] not in {tokenizer.eos_token_id, *tokenizer.added_tokens_decoder}:
         raise BenchError(

@@ -140,6 +140,7 @@ def _prepare(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None) 
         model.config.pad_token_id = tokenizer.pad_token_id
         several = stop_ids(tokenizer)
         ends = several if len(several) > 1 else several[0]
+    model.get_input_embeddings().padding_idx = None  # its row is not learned: an EOS that pads would stay as it is
     # a model's own top-p or temperature would bias every estimate made from its samples
     model.generation_config = GenerationConfig(eos_token_id=ends, pad_token_id=model.config.pad_token_id)
     for module in model.modules():

@@ -205,6 +205,23 @@ class Workbench:
         if not curve:  # else the callback has counted them
             self.cost.tokens_trained += tokens
 
+    # -- token ids ---------------------------------------------------------------------------------------------------
+
+    def encode_prompts(self, prompts: Sequence[Prompt]) -> list[list[int]]:
+        """Token ids of prompts, ready to be continued: what policies are sampled behind."""
+        from bench.models.encoding import encode_prompts
+
+        return encode_prompts(self.tokenizer, prompts)
+
+    def encode(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[tuple[list[int], list[int]]]:
+        """Token ids of prompts, as `encode_prompts` gives them, and of completions, each of which ends in one EOS.
+
+        The text of a sample gives the tokens that were sampled. All that trains, scores and measures reads these.
+        """
+        from bench.models.encoding import encode_pairs
+
+        return encode_pairs(self.tokenizer, prompts, completions)
+
     # -- training on a loss of one's own ---------------------------------------------------------------------------
 
     def logprobs(

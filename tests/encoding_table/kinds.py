@@ -73,7 +73,8 @@ class Kind:
             return [{"prompt": p, "chosen": f" {c}", "rejected": f" {r}"} for p, c, r in rows]
         said = [[{"role": role, "content": text} for role, text in zip(("user", *("assistant",) * 2), row, strict=True)]
                 for row in rows]  # fmt: skip
-        return [{"prompt": [p], "chosen": [c], "rejected": [r]} for p, c, r in said]
+        before = said[0][:2]  # every other prompt goes on after a turn that has ended
+        return [{"prompt": [*before * (i % 2), p], "chosen": [c], "rejected": [r]} for i, (p, c, r) in enumerate(said)]
 
 
 def byte_bpe(special: tuple[str, ...] = tuple(PLAIN_NAMES.values()), template: str | None = None, **names: str) -> Any:
@@ -197,6 +198,9 @@ KINDS: dict[str, Kind] = {
     "conversation, no template": Kind(byte_bpe, ("user:\nwhat is red ?\nassistant:\n", "<eos>"), chat=True),
     "ChatML": Kind(lambda: chatml("<|endoftext|>"), (IM, "<|im_end|>"), chat=True),
     "ChatML, pad = EOS": Kind(lambda: chatml("<|im_end|>"), (IM, "<|im_end|>"), chat=True),
+    "ChatML that opens no turn": Kind(
+        lambda: chatml("<|endoftext|>", CHATML.partition("{% if add")[0]), (IM, "<|im_end|>"), chat=True
+    ),
     "ChatML that thinks aloud": Kind(
         lambda: chatml("<|endoftext|>", THINKS), (f"{IM}<think>\n", "<|im_end|>"), chat=True
     ),

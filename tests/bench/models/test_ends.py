@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from bench.contracts.errors import BenchError
 from bench.models.encoding import decode_completions, encode, encode_prompt
@@ -69,6 +70,18 @@ def test_sampling_stops_at_each_end_which_is_cut_from_the_text(tmp_path):
     for ids, completion in zip(samples.completion_ids, samples.completions, strict=True):
         assert not {5, 1} & set(ids[:-1])
         assert not completion[0]["content"].endswith(("<eos>", "<end_of_turn>"))
+
+
+def test_an_end_that_also_pads_is_learned(tmp_path):
+    place = Place(KINDS["ChatML, pad = EOS"], tmp_path)
+    eos = place.tokenizer.eos_token_id
+    config = LlamaConfig(vocab_size=300, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1,
+                         pad_token_id=eos, eos_token_id=eos)  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(tmp_path)
+    model = load_model(tmp_path, place.tokenizer)
+    ids = torch.tensor([[eos, 10, 11]])
+    model(input_ids=ids, labels=ids).loss.backward()
+    assert model.get_input_embeddings().weight.grad[eos].norm() > 0
 
 
 def test_an_end_is_not_doubled_when_a_sample_is_encoded_again():
