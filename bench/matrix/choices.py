@@ -14,7 +14,7 @@ from bench.contracts.plugin import Plugin, Settings
 from bench.contracts.stage_settings import METHOD_NEEDS, Stages, TinyModel
 from bench.contracts.validation import Source, mapping_of, quoted
 from bench.contracts.yaml import Keys
-from bench.models.weights_on_disk import fault_of
+from bench.models.weights_on_disk import fault_of, fault_of_kind
 
 Expand: TypeAlias = Callable[[Keys, str, str, dict[str, Any]], Iterable[tuple[str, Any]]]
 """From keys, label, name (of a task, model or method) and settings: labels with what they stand for."""
@@ -140,6 +140,8 @@ def models_of(source: Source) -> Expand:
 def _model_source(source: Source, keys: Keys, name: str) -> Path | str:
     folder = source.path(keys, name)
     if (folder / "config.json").is_file():
+        if other := fault_of_kind(folder):
+            raise source.error(keys, other)
         if fault := fault_of(folder):
             raise source.error(keys, f"the model in {name!r} is not whole: {fault}")
         return folder.resolve()

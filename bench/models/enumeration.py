@@ -153,9 +153,17 @@ def by_length(model: Any, prompt_ids: Sequence[int], lengths: int, **arguments: 
     """The model's output at the last token of all prefixes of 0, 1, …, `lengths` − 1 tokens without EOS, and its cache.
 
     Prefixes of one length are in lexicographic order. `arguments` go to each forward pass.
+
+    Raises:
+        BenchError: there are too many, or the model is not read with a key–value cache.
     """
     import torch
     from transformers import DynamicCache
+
+    from bench.models.sampling import cached
+
+    if not cached(model):
+        raise BenchError(f"{type(model).__name__} is read without a key–value cache: it cannot be enumerated")
 
     vocabulary, eos = model.get_input_embeddings().weight.shape[0], model.config.eos_token_id
     _check_count(vocabulary, lengths)

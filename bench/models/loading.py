@@ -20,6 +20,8 @@ from transformers import (
 from bench.contracts.errors import BenchError
 from bench.models.ends import stop_ids
 from bench.models.gelu import quicken
+from bench.models.score_head import ensure_classifier
+from bench.models.weights_on_disk import encoder_decoder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -56,6 +58,7 @@ def load_judge(source: str | Path) -> PreTrainedModel:
 def new_classifier(source: str | Path, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     """An untrained sequence classifier with one output, built as `source` is, from the global random state."""
     config = AutoConfig.from_pretrained(source, num_labels=1, trust_remote_code=False)
+    ensure_classifier(config)
     new = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
     return _read_at_eos(_prepare(new, tokenizer))
 
@@ -81,6 +84,11 @@ def _whole(kind: Any, source: str | Path, new_head: bool = True, **settings: Any
     Transformers fills what is missing with random numbers, and leaves out what it has no place for.
     """
     try:
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        if kind is AutoModelForSequenceClassification:
+            ensure_classifier(config)
+        elif config.is_encoder_decoder:
+            raise BenchError(encoder_decoder(source, config.model_type))
         model, found = kind.from_pretrained(
             source,
             dtype=torch.float32,
@@ -94,7 +102,7 @@ def _whole(kind: Any, source: str | Path, new_head: bool = True, **settings: Any
         raise BenchError(f"no model can be read from {source}: {' '.join(str(error).split())[:500]}") from None
     missing, unexpected = set(found["missing_keys"]), set(found["unexpected_keys"])
     unexpected = {name for name in unexpected if not name.endswith(_BUFFERS)}
-    trained_as = getattr(AutoConfig.from_pretrained(source, trust_remote_code=False), "architectures", None) or [""]
+    trained_as = getattr(config, "architectures", None) or [""]
     if kind is AutoModelForSequenceClassification and new_head and "Classification" not in trained_as[0]:
         body = f"{model.base_model_prefix}."
         missing = {name for name in missing if name.startswith(body)}

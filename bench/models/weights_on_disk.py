@@ -44,6 +44,20 @@ def fault_of(folder: Path) -> str | None:
     return None
 
 
+def fault_of_kind(folder: Path) -> str | None:
+    """Why the model in `folder` is of a kind that is not aligned here; None if its configuration says nothing else."""
+    try:
+        config = _json(folder / "config.json")
+    except (OSError, ValueError):
+        return None  # `fault_of` says so
+    return encoder_decoder(folder, config.get("model_type", "")) if config.get("is_encoder_decoder") else None
+
+
+def encoder_decoder(source: str | Path, kind: str) -> str:
+    """The refusal of such a model."""
+    return f"the model in {source} is an encoder–decoder ({kind}): name a causal language model, such as Llama or GPT-2"
+
+
 def _json(file: Path) -> dict[str, Any]:
     content = json.loads(file.read_text(encoding="utf-8"))
     if not isinstance(content, dict):

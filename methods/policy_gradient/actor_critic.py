@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from bench.models.loading import takes
+from bench.models.score_head import head_width
 
 
 def at_completion(states: Tensor, starts: Tensor, length: int, before: bool = True) -> Tensor:
@@ -106,7 +107,7 @@ class ActorCritic(nn.Module):
 
     @staticmethod
     def _value_head(policy: PreTrainedModel) -> nn.Linear:
-        head = nn.Linear(policy.config.get_text_config().hidden_size, 1)
+        head = nn.Linear(head_width(policy), 1)
         nn.init.zeros_(head.weight)
         nn.init.zeros_(head.bias)
         return head.to(policy.device, policy.dtype)

@@ -12,6 +12,7 @@ from torch import Tensor
 from bench.contracts.errors import BenchError
 from bench.models.loading import takes
 from bench.models.padding import positions
+from bench.models.sampling import cached
 from methods.reward_gradient.relaxation import survival
 
 Relaxation: TypeAlias = Callable[[Tensor], Tensor]
@@ -87,7 +88,15 @@ def write(
         prompt_ids, prompt_mask: left-padded, (batch, prompt).
         tokens: T.
         relaxation: next-token logits → relaxed tokens.
+
+    Raises:
+        BenchError: the policy has no such cache.
     """
+    if not cached(policy):
+        raise BenchError(
+            f"reward_gradient writes with a key–value cache, and {type(policy).__name__} is read without one: "
+            "set rollout to teacher_forced"
+        )
     table = embedding_table(policy)
     output = _forward(policy, prompt_mask, prompt_ids.shape[1], input_ids=prompt_ids, use_cache=True)
     steps, logits = [], []
