@@ -62,7 +62,9 @@ def kl_to_optimal(
 ) -> float:
     """KL(π ‖ π*), nats per completion, averaged over the prompts; π* as in `optimality_gap`. 0 is best.
 
-    Trap: infinite where π is so far from π0 that π* is the argmax and π does more than that.
+    Trap: 0 for π0 itself, the best policy at no KL, so that it may rise while training goes well; the distance to the
+    optimum of a stated β is the claims' `kl_to_optimum`. Infinite where π is so far from π0 that π* is the argmax and π
+    does more than that.
     """
     (best, _), finite = _best_at_equal_kl(exact_logp, exact_reference_logp, exact_gold, exact_prompt)
     own = [logp for (logp,) in _by_prompt(exact_prompt, numbers(exact_logp, "log-probabilities", infinite=True))]

@@ -97,17 +97,22 @@ class Quantities(CellData):
             return self.of(first) - self.of(second)
         name, _, argument = measure.partition(":")
         if name in DERIVED:
-            limit = DERIVED[name].limit
-            values = self._uncapped(measure)
+            limit, values = DERIVED[name].limit, self._uncapped(measure)
             return values if limit is None else values.clip(upper=limit(self, argument))
         if measure not in self.records:
             known = [str(each) for each in self.records.columns]
             raise BenchError(f"no cell has a measure {measure!r}{nearest(measure, [*known, *DERIVED])}")
         return self.records[measure].astype(float)
 
-    def _uncapped(self, measure: str) -> pd.Series[float]:
-        name, _, argument = measure.partition(":")
-        try:
-            return DERIVED[name].compute(self, argument)
-        except (ValueError, re.error) as error:
-            raise BenchError(f"measure {measure!r}: {argument!r} is not what {name!r} can use: {error}") from None
+    @cached_property
+    def _uncapped(self) -> Callable[[str], pd.Series[float]]:
+        """A derived measure as it is computed: infinite where what it counts until never happens."""
+
+        def uncapped(measure: str) -> pd.Series[float]:
+            name, _, argument = measure.partition(":")
+            try:
+                return DERIVED[name].compute(self, argument)
+            except (ValueError, re.error) as error:
+                raise BenchError(f"measure {measure!r}: {argument!r} is not what {name!r} can use: {error}") from None
+
+        return cache(uncapped)
