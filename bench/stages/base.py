@@ -4,30 +4,53 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import Trainer, TrainingArguments
 
+from bench.contracts.errors import BenchError
 from bench.contracts.stage_settings import TinyModel
-from bench.models.encoding import windows
+from bench.models.encoding import encode_prompts, text_of, windows
+from bench.models.legible import legible
+from bench.models.loading import load_model
 from bench.models.padding import pad_right
+from bench.models.self_check import TEXTS, check_sampling, check_texts, check_tokenizer
 from bench.models.tiny import tiny_model
 from bench.models.tokenizers import bpe_tokenizer, load_tokenizer, word_tokenizer
 from bench.models.training.callbacks import FiniteCallback, ProgressCallback, training_arguments
 from bench.stages.artifact import POINTER
 from bench.stages.job import Job, require_unchanged
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 
 def run(job: Job) -> dict[str, Any]:
     """Write the tokenizer and the model (or a pointer to it)."""
     source = job.spec["model"]
     if isinstance(source, str):
-        load_tokenizer(source).save_pretrained(job.directory)
-        (job.directory / POINTER).write_text(json.dumps({"source": source, "digest": job.spec["model_digest"]}))
-        require_unchanged(source, job.spec["model_digest"])
-        return {}
+        tokenizer, digest = load_tokenizer(source), job.spec["model_digest"]
+        check_tokenizer(tokenizer, source)
+        checked = check(job, source, tokenizer)
+        tokenizer.save_pretrained(job.directory)
+        pointer = {"source": source, "digest": digest, "cached": not checked["without_cache"]}
+        (job.directory / POINTER).write_text(json.dumps(pointer))
+        require_unchanged(source, digest)
+        return {"self_check": checked}
     return pretrain(job, TinyModel(**source))
+
+
+def check(job: Job, source: str, tokenizer: PreTrainedTokenizerBase) -> dict[str, float]:
+    """Hold a model against its tokenizer, the task and itself: see `bench.models.self_check`."""
+    prompts, aside = legible(job.task.prompts("train"), tokenizer)
+    if not len(prompts):
+        raise BenchError(f"no prompt of the task can be given to the model in {source}: {sum(aside.values())} {aside}")
+    demonstrations = job.task.demonstrations(job.spec["demonstrations_seed"])["completion"][:TEXTS]
+    asked, texts = prompts["prompt"][:TEXTS], [text_of(each) for each in demonstrations]
+    model = load_model(source, tokenizer)
+    check_texts(model, tokenizer, source, asked, texts, job.task.max_completion_tokens)
+    return check_sampling(model, source, encode_prompts(tokenizer, asked))
 
 
 def pretrain(job: Job, settings: TinyModel) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from bench.models.ends import PLAIN_CHAT_TEMPLATE, end_turns
 from bench.models.ensemble import Ensemble, load_reward_model
 from bench.models.learned_reward import RewardModel
 from bench.models.loading import load_model
+from bench.models.sampling import WITHOUT_CACHE
 from bench.models.tokenizers import load_tokenizer
 from bench.stages.artifact import INFO, POINTER
 from bench.store.folder_digest import folder_digest
@@ -103,6 +104,9 @@ class Job:
         """A fresh copy of the base model."""
         model = load_model(self.base_source, self.tokenizer)
         _ = self.base_source  # it may have been changed while it was read
+        pointer = self.parents["base"] / POINTER
+        if pointer.exists() and not json.loads(pointer.read_text()).get("cached", True):
+            setattr(model.config, WITHOUT_CACHE, True)  # saved with every model that is made of it
         return model
 
     def load_sft(self) -> PreTrainedModel:
