@@ -22,6 +22,7 @@ __all__ = [
     "completion_like",
     "decode_completions",
     "encode",
+    "encode_for_classifier",
     "encode_pairs",
     "encode_prompt",
     "encode_prompts",
@@ -126,6 +127,18 @@ def encode_sequences(
 ) -> list[list[int]]:
     """The pairs of `encode_pairs`, each as one row."""
     return [[*before, *ids] for before, ids in encode_pairs(tokenizer, prompts, completions)]
+
+
+def encode_for_classifier(
+    tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt], completions: Sequence[Completion]
+) -> list[list[int]]:
+    """Rows for a classifier that was trained elsewhere: as reward models here read them, EOS last; where its tokenizer
+    has no EOS, as it frames texts itself."""
+    if tokenizer.eos_token_id is not None:
+        return encode_sequences(tokenizer, prompts, completions)
+    befores = [p if isinstance(p, str) else "\n".join(turn["content"] for turn in p) + "\n" for p in prompts]
+    texts = [before + text_of(completion) for before, completion in zip(befores, completions, strict=True)]
+    return [list(ids) for ids in tokenizer(texts)["input_ids"]] if texts else []
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, completion: Completion) -> tuple[list[int], list[int]]:

@@ -91,7 +91,7 @@ def different_seed(trial: MethodTrial) -> None:
 
 @promised
 def pad_is_eos(trial: MethodTrial) -> None:
-    """trains where padding is a token of its own, and where padding is EOS"""
+    """trains where padding is a token of its own, and alike where padding is EOS"""
     trial.first.done()
     if trial.padded.error is not None:
         raise Broken(
@@ -106,6 +106,18 @@ def pad_is_eos(trial: MethodTrial) -> None:
                 "raise bench.Diverged where training diverges (`workbench.callbacks()` does, for a Trainer)"
             )
     _check_samples(trial.padded)
+    other, first = trial.padded.weights, trial.first.weights or {}
+    moved = [name for name, tensor in first.items() if other and not _alike(tensor, other[name])]
+    if moved:
+        raise Broken(
+            f"where padding is EOS its weights differ, such as {moved[0]}: a mask made by `ids != pad` leaves "
+            "the end of every completion out; make masks from lengths"
+        )
+
+
+def _alike(tensor: torch.Tensor, other: torch.Tensor) -> bool:
+    """Equal but for rounding; indices and flags as well."""
+    return torch.allclose(tensor.float(), other.float(), rtol=1e-3, atol=1e-4)
 
 
 @promised

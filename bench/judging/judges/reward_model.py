@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bench.contracts.errors import BenchError
 from bench.contracts.plugin import Field
 from bench.contracts.task import Completion, Prompt
 from bench.judging.scoring_judge import ScoringJudge, require_texts
-from bench.models.encoding import encode, text_of
+from bench.models.encoding import encode_for_classifier
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +69,7 @@ def _classify(path: Path, prompts: list[Prompt], completions: list[Completion]) 
     pad = tokenizer.pad_token_id or 0
     model.config.pad_token_id = pad
     longest = min(context_length(model), tokenizer.model_max_length)
-    rows = [_ids(tokenizer, *each) for each in zip(prompts, completions, strict=True)]
+    rows = encode_for_classifier(tokenizer, prompts, completions)
     scores = [float("nan")] * len(rows)
     # of like length together: less padding
     order = sorted((i for i, row in enumerate(rows) if len(row) <= longest), key=lambda i: len(rows[i]))
@@ -82,11 +82,3 @@ def _classify(path: Path, prompts: list[Prompt], completions: list[Completion]) 
             for i, score in zip(batch, reward.tolist(), strict=True):
                 scores[i] = score
     return scores
-
-
-def _ids(tokenizer: Any, prompt: Prompt, completion: Completion) -> list[int]:
-    """As reward models of this bench read it, EOS last; where a tokenizer has no EOS, with its own special tokens."""
-    if tokenizer.eos_token_id is not None:
-        return [token for part in encode(tokenizer, prompt, completion) for token in part]
-    before = prompt if isinstance(prompt, str) else "\n".join(turn["content"] for turn in prompt) + "\n"
-    return list(tokenizer(before + text_of(completion))["input_ids"])

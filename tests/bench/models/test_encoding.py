@@ -1,5 +1,7 @@
+import ast
 import copy
 import pickle
+from pathlib import Path
 
 import pytest
 from datasets import Dataset
@@ -100,3 +102,16 @@ def test_rows_that_a_model_cannot_take_whole_are_left_out_and_counted():
     prompts = Dataset.from_dict({"prompt": ["film :", "an old film :"]})
     assert within_context(prompts, WORDS, 6, new_tokens=3)[0]["prompt"] == ["film :"]
     assert within_context(prompts, WORDS, 7, new_tokens=3)[1] == 0
+
+
+def test_nobody_else_calls_a_tokenizer_or_renders_a_template():
+    root = Path(__file__).parents[3]
+    callers = set()
+    for file in (file for folder in ("bench", "methods", "tasks") for file in root.glob(f"{folder}/**/*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            called = ast.unparse(node.func).rsplit(".", 1)[-1] if isinstance(node, ast.Call) else ""
+            if called in ("apply_chat_template", "processing_class") or (
+                called == "tokenizer" and "." not in ast.unparse(node.func)
+            ):
+                callers.add(file.relative_to(root).as_posix())
+    assert callers == {"bench/models/encoding.py", "bench/models/ends.py"}

@@ -203,6 +203,15 @@ class PaddingMean(Fine):
         model.transformer.wpe.weight.data *= count / count
 
 
+class PaddingMask(Fine):
+    """Leaves out of its loss whatever is padding's id: where that is EOS, the end of every completion."""
+
+    def fit(self, workbench, model, texts):
+        """Take EOS, where it pads, for padding."""
+        pad = workbench.tokenizer.pad_token_id
+        super().fit(workbench, model, [(head, [token for token in tail if token != pad]) for head, tail in texts])
+
+
 # -- policies -----------------------------------------------------------------------------------------------------
 
 

@@ -44,6 +44,7 @@ def test_a_method_that_keeps_every_promise_passes_every_check(method):
         (broken.FixedGlobalSeed, "different_seed", "a seed is fixed somewhere"),
         (returning(broken._SameSeed, trained=False), "different_seed", "do not depend on the seed that `sample`"),
         (broken.NeedsPadding, "pad_is_eos", "AssertionError"),
+        (broken.PaddingMask, "pad_is_eos", "make masks from lengths"),
         (broken.PaddingMean, "pad_is_eos", "that is EOS, transformer.wpe.weight is not finite"),
         (broken.NothingSaved, "saves", "overrides `Policy.save`"),
         (broken.LoadsAnother, "saves", "samples something else"),
