@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
-from bench.models.memory import COPIES, SINGLE, blocks, state_bytes, vocabulary
+from bench.models.memory import COPIES, SINGLE, blocks, pass_cost, state_bytes, vocabulary
 from bench.models.padding import pad_right
 
 
@@ -137,17 +137,21 @@ def completion_logprobs(
     counts, _ = pad_right([[0] * len(prompt) + [1] * len(completion) for prompt, completion in rows], 0)
     ids, mask = ids.to(model.device), counts[:, 1:].bool().to(model.device)
     attention = attention.to(model.device)
-    longest, layers = ids.shape[1], model.config.get_text_config().num_hidden_layers
-    kept = layers if torch.is_grad_enabled() else 1  # a gradient needs what all layers have made
-    cost = longest * (kept * state_bytes(model) + COPIES * SINGLE * vocabulary(model))
-    parts = []
-    for block in blocks([(cost,)] * len(rows), len(rows)):
-        given = model, ids[block], attention[block]
-        alone = len(rows) == block.stop - block.start or not torch.is_grad_enabled()
-        # of several blocks each is run again for its gradient, so that one of them is kept at a time
-        parts.append(_all_logprobs(*given) if alone else checkpoint(_all_logprobs, *given, use_reentrant=False))
-    logprobs = torch.cat(parts)
+    logprobs = in_blocks(
+        lambda rows: _all_logprobs(model, ids[rows], attention[rows]), len(rows), pass_cost(model, ids.shape[1])
+    )
     return logprobs.masked_fill(~mask, 0.0), mask
+
+
+def in_blocks(of_rows: Callable[[slice], Tensor], rows: int, cost: int) -> Tensor:
+    """What `of_rows` says of all rows, of `cost` bytes each: at once, or of some at a time where that is too much.
+
+    Then a block is run again for its gradient, so that what a gradient needs is kept of one block at a time.
+    """
+    parts = list(blocks([(cost,)] * rows, rows))
+    if len(parts) == 1 or not torch.is_grad_enabled():
+        return torch.cat([of_rows(part) for part in parts])
+    return torch.cat([checkpoint(of_rows, part, use_reentrant=False) for part in parts])
 
 
 def _all_logprobs(model: PreTrainedModel, ids: Tensor, attention: Tensor) -> Tensor:

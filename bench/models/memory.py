@@ -69,3 +69,22 @@ def sampling_cost(model: Any, prompt: int, new: int) -> tuple[int, int]:
     """Bytes of a row that is sampled, for `blocks`: its prompt and all of its cache, and its next token's logits."""
     positions = prompt * state_bytes(model) + (prompt + new) * cache_bytes(model)
     return positions, DRAWING * SINGLE * vocabulary(model)
+
+
+def pass_cost(model: Any, positions: int, predicted: int | None = None) -> int:
+    """Bytes of a row on its way through a model, where a gradient is wanted with what all layers have made of it.
+
+    Args:
+        predicted: positions at which there are logits; all of them by default.
+    """
+    import torch
+
+    layers = model.config.get_text_config().num_hidden_layers if torch.is_grad_enabled() else 1
+    logits = COPIES * SINGLE * vocabulary(model) * (positions if predicted is None else predicted)
+    return int(positions * layers * state_bytes(model) + logits)
+
+
+def micro_batch(model: Any, rows: int, prompt: int, new: int) -> int:
+    """Of a training step on `rows` rows, how many go through `model` at once: the most that divide them and fit."""
+    cost = pass_cost(model, prompt + new, new)
+    return next(size for size in range(rows, 0, -1) if rows % size == 0 and (size == 1 or size * cost <= BUDGET))

@@ -15,6 +15,8 @@ from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments
 from bench import Workbench
 from bench.contracts.task import Completion, Prompt
 from bench.models.encoding import encode_pairs
+from bench.models.logprobs import in_blocks
+from bench.models.memory import pass_cost
 from bench.models.padding import pad_right
 
 TokenPair: TypeAlias = tuple[list[int], list[int]]
@@ -106,10 +108,21 @@ class CompletionTrainer(Trainer):
         )
         self.model_accepts_loss_kwargs = False  # the loss is a mean over its micro-batch
 
+    @property
+    def language_model(self) -> Any:
+        """What `model` is, or is about."""
+        return self.model
+
     def logits(self, model: torch.nn.Module, inputs: dict[str, Tensor]) -> Tensor:
         """(N, T + 1, vocabulary)."""
         ids, mask = inputs["input_ids"], inputs["attention_mask"]
         return model(input_ids=ids, attention_mask=mask, use_cache=False).logits.float()
+
+    def _logprobs(self, model: torch.nn.Module, inputs: dict[str, Tensor], rows: slice) -> Tensor:
+        """(rows, T) log π of the tokens of rows but their first."""
+        some = {name: inputs[name][rows] for name in ("input_ids", "attention_mask", "values")}
+        logits = self.logits(model, some)
+        return -F.cross_entropy(logits[:, :-1].transpose(1, 2), some["input_ids"][:, 1:], reduction="none")
 
     def compute_loss(
         self,
@@ -119,8 +132,10 @@ class CompletionTrainer(Trainer):
         num_items_in_batch: Tensor | int | None = None,
     ) -> Tensor:
         """The loss of a micro-batch."""
-        logits = self.logits(model, inputs)
-        logprobs = -F.cross_entropy(logits[:, :-1].transpose(1, 2), inputs["input_ids"][:, 1:], reduction="none")
+        count, length = inputs["input_ids"].shape
+        logprobs = in_blocks(
+            lambda rows: self._logprobs(model, inputs, rows), count, pass_cost(self.language_model, length)
+        )
         self.tokens += int(inputs["attention_mask"].sum())
         mask = inputs["completion_mask"][:, 1:].bool()
         return self.completion_loss(logprobs, mask, inputs["values"], inputs["groups"])

@@ -69,6 +69,11 @@ def fold(model: PreTrainedModel, vector: Tensor) -> PreTrainedModel:
 class ControlledTrainer(CompletionTrainer):
     """Reads the level of a completion from its value."""
 
+    @property
+    def language_model(self) -> Any:
+        """That which is controlled."""
+        return self.model.model
+
     def logits(self, model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
         """(N, T + 1, vocabulary)."""
         output = model(inputs["input_ids"], inputs["attention_mask"], inputs["values"].long())

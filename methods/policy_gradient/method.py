@@ -159,7 +159,7 @@ class PolicyGradient(Method):
         trainer = PolicyGradientTrainer(
             model=model,
             reward=reward,
-            args=self._arguments(workbench),
+            args=self._arguments(workbench, model),
             train_dataset=workbench.prompts,
             processing_class=workbench.tokenizer,
             ref_model=workbench.reference if self.kl_weight else None,
@@ -181,9 +181,14 @@ class PolicyGradient(Method):
             critic.score.weight.data.zero_()
         return critic
 
-    def _arguments(self, workbench: Workbench) -> Any:
+    def _arguments(self, workbench: Workbench, model: PreTrainedModel) -> Any:
+        from bench.models.encoding import encode_prompts
+        from bench.models.memory import micro_batch
         from methods.policy_gradient.config import PolicyGradientConfig
 
+        longest = max(map(len, encode_prompts(workbench.tokenizer, workbench.prompts["prompt"])))
+        rows = self.rollouts // self.minibatches
+        at_once = micro_batch(model, rows, longest, workbench.max_completion_tokens)
         batches, updates = self.steps + self.critic_warmup, self.epochs * self.minibatches
         bounded = self.optimiser in ("natural_gradient", "trpo")
         # a name that the trainer does not have is a TypeError here, never a default in silence
@@ -197,7 +202,8 @@ class PolicyGradient(Method):
                 "max_grad_norm": 0.0 if bounded else self.max_grad_norm,
                 "max_steps": batches * updates,
                 "logging_steps": updates * math.ceil(batches / LOGGED),
-                "per_device_train_batch_size": self.rollouts // self.minibatches,
+                "per_device_train_batch_size": at_once,
+                "gradient_accumulation_steps": rows // at_once,
                 "num_mini_batches": self.minibatches,
                 "num_ppo_epochs": self.epochs,
                 "max_completion_length": workbench.max_completion_tokens,

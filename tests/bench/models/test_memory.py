@@ -105,3 +105,11 @@ def test_sampling_in_blocks_gives_a_row_per_prompt_and_the_models_own_log_probab
     for batch in completion_logits(model, PROMPTS, completions, 1):
         (row,) = batch.rows
         torch.testing.assert_close(token_logprobs(batch.logits, batch.tokens)[0], logprobs[row, : lengths[row]])
+
+
+def test_a_step_is_split_into_equal_parts_that_fit(small):
+    model = llama()
+    a_row = memory.pass_cost(model, 10, 4)
+    for room, parts in ((20, 12), (12, 12), (11, 6), (5, 4), (1, 1), (0, 1)):
+        small(room * a_row)
+        assert memory.micro_batch(model, 12, 6, 4) == parts
