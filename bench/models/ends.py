@@ -73,13 +73,20 @@ def add_stops(tokenizer: PreTrainedTokenizerBase, tokens: list[str]) -> None:
 
 
 def declared_stops(tokenizer: PreTrainedTokenizerBase, source: str | Path) -> list[str]:
-    """The tokens that the model in the folder `source` declares as EOS, of those that are special to the tokenizer.
+    """The tokens that the model `source`, a folder or a hub's, declares as EOS, of those special to the tokenizer.
 
     A configuration's default may name any token: where ``generation_config.json`` says something, that counts.
     """
+    from transformers.utils import cached_file
+
     for name in ("generation_config.json", "config.json"):
-        file = Path(source) / name
-        declared: Any = json.loads(file.read_text()).get("eos_token_id") if file.is_file() else None
+        file = cached_file(
+            str(source),
+            name,
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=False,
+        )
+        declared: Any = json.loads(Path(file).read_text(encoding="utf-8")).get("eos_token_id") if file else None
         if declared is not None:
             ids = declared if isinstance(declared, list) else [declared]
             special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
