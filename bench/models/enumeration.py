@@ -160,9 +160,9 @@ def by_length(model: Any, prompt_ids: Sequence[int], lengths: int, **arguments: 
     import torch
     from transformers import DynamicCache
 
-    from bench.models.sampling import cached
+    from bench.models.sampling import has_key_values
 
-    if not cached(model):
+    if not has_key_values(model):
         raise BenchError(f"{type(model).__name__} is read without a key–value cache: it cannot be enumerated")
 
     vocabulary, eos = model.get_input_embeddings().weight.shape[0], model.config.eos_token_id

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 WITHOUT_CACHE = "sampled_without_cache"
 """An entry of a model's configuration: true where its cache is not to be relied on."""
 
+KEY_VALUES, STATE = "past_key_values", "cache_params"
+"""The arguments by which models take what they have read: keys and values, or a recurrent state (Mamba)."""
+
 
 def generate(
     model: PreTrainedModel,
@@ -110,7 +113,10 @@ class _Cached:
         self.model = model
         self.mask = torch.cat([attention_mask, attention_mask.new_ones(len(input_ids), new)], 1)
         self.positions = positions(self.mask) if takes(model, "position_ids") else None
-        self.always: dict[str, Any] = {"use_cache": True, "past_key_values": _cache(model, self.mask.shape[1])}
+        self.always: dict[str, Any] = {"use_cache": True}
+        self.key_values = takes(model, KEY_VALUES)
+        if self.key_values:
+            self.always[KEY_VALUES] = _cache(model, self.mask.shape[1])
         if takes(model, "logits_to_keep"):
             self.always["logits_to_keep"] = 1
         self.prompt, self.length = input_ids, 0
@@ -119,10 +125,15 @@ class _Cached:
         """(batch, vocabulary), after the prompts or after `token`, (batch), behind what has been read."""
         ids = self.prompt if token is None else token.unsqueeze(1)
         start, self.length = self.length, self.length + ids.shape[1]
-        inputs = self.always | {"input_ids": ids, "attention_mask": self.mask[:, : self.length]}
+        # keys and values of padding are kept, and masked; a recurrent state has never seen it
+        mask = self.mask[:, : self.length] if self.key_values else self.mask[:, start : self.length]
+        inputs = self.always | {"input_ids": ids, "attention_mask": mask}
         if self.positions is not None:
             inputs["position_ids"] = self.positions[:, start : self.length]
-        logits: Tensor = self.model(**inputs).logits[:, -1]
+        output = self.model(**inputs)
+        if not self.key_values:
+            self.always[STATE] = getattr(output, STATE)
+        logits: Tensor = output.logits[:, -1]
         return logits
 
 
@@ -150,9 +161,18 @@ class _Whole:
 
 
 def cached(model: PreTrainedModel) -> bool:
-    """Whether `model` is sampled with a key–value cache: not one that has none (Mamba), nor one that is known to say
-    something else with it than without, see `bench.models.self_check`."""
-    return takes(model, "past_key_values") and not getattr(model.config, WITHOUT_CACHE, False)
+    """Whether `model` is sampled with a cache: not one that has none, nor one that is known to say something else with
+    it than without, see `bench.models.self_check`."""
+    return has_key_values(model) or (takes(model, STATE) and not _without(model))
+
+
+def has_key_values(model: PreTrainedModel) -> bool:
+    """Whether what `model` has read is kept as keys and values, so that rows of a cache can be copied and cut."""
+    return takes(model, KEY_VALUES) and not _without(model)
+
+
+def _without(model: PreTrainedModel) -> bool:
+    return bool(getattr(model.config, WITHOUT_CACHE, False))
 
 
 def _cache(model: PreTrainedModel, room: int) -> DynamicCache:

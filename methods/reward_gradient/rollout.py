@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.contracts.errors import BenchError
 from bench.models.loading import takes
 from bench.models.padding import positions
-from bench.models.sampling import cached
+from bench.models.sampling import has_key_values
 from methods.reward_gradient.relaxation import survival
 
 Relaxation: TypeAlias = Callable[[Tensor], Tensor]
@@ -92,9 +92,9 @@ def write(
     Raises:
         BenchError: the policy has no such cache.
     """
-    if not cached(policy):
+    if not has_key_values(policy):
         raise BenchError(
-            f"reward_gradient writes with a key–value cache, and {type(policy).__name__} is read without one: "
+            f"reward_gradient writes with a key–value cache, and {type(policy).__name__} keeps none: "
             "set rollout to teacher_forced"
         )
     table = embedding_table(policy)

@@ -11,6 +11,7 @@ from transformers import (
     LlamaForCausalLM,
     MambaConfig,
     PreTrainedTokenizerFast,
+    RwkvConfig,
 )
 
 from bench.contracts.errors import BenchError
@@ -126,11 +127,12 @@ def test_a_model_with_a_cache_that_lies_is_sampled_without_it_from_then_on(tmp_p
     torch.testing.assert_close(plain[range(tokens.shape[1]), tokens[0]], logprobs[0], atol=1e-4, rtol=1e-4)
 
 
-def test_a_recurrent_model_has_no_such_cache_and_is_sampled_right():
+@pytest.mark.parametrize("kind, with_cache", [(MambaConfig, True), (RwkvConfig, False)])
+def test_a_recurrent_model_is_sampled_right_with_a_state_of_its_own_or_without(kind, with_cache):
     torch.manual_seed(0)
-    config = MambaConfig(vocab_size=10, hidden_size=16, num_hidden_layers=2, pad_token_id=0, eos_token_id=1)
+    config = kind(vocab_size=10, hidden_size=16, num_hidden_layers=2, pad_token_id=0, eos_token_id=1)
     found = check_sampling(sharp(AutoModelForCausalLM.from_config(config)), "DIR", IDS)
-    assert found["without_cache"] and found["sampling_gap"] < 1e-3
+    assert found["without_cache"] != with_cache and found["sampling_gap"] < 1e-3
 
 
 def base_job(folder, model, texts):
