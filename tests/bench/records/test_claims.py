@@ -3,9 +3,11 @@
 import json
 
 import pytest
+from typer.testing import CliRunner
 
 from bench.analysis.claims.quantities import Quantities
 from bench.analysis.claims.table import as_frame, claims_table, frame_of_tests, judged, notes, write_claims
+from bench.cli import app
 from bench.contracts.errors import BenchError
 from bench.matrix.reading import load_matrix
 from bench.records.claims import FROZEN, check_claims, freeze, frozen, load_claims, write_anew
@@ -149,3 +151,18 @@ def test_claims_written_anew_take_the_place_of_the_first_which_stay_beside_them(
     kept = json.loads((tmp_path / "claims.json").read_text())
     assert [entry.get("anew", False) for entry in kept["claims"]] == [True]
     assert [entry["claim"]["source"] for entry in kept["earlier"]] == ["D0"]
+
+
+def test_the_command_keeps_a_file_of_claims_or_a_built_in_one_by_name(write, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    (folder / "cells").mkdir(parents=True)
+    (tmp_path / "documents").mkdir()  # no file of claims
+    monkeypatch.chdir(tmp_path)
+    run = CliRunner().invoke(app, ["claims", "run", "--claims", "mine.yaml", "--keep"])
+    assert run.exit_code != 0
+    file = write(ONE)
+    assert CliRunner().invoke(app, ["claims", "run", "--claims", str(file), "--keep"]).exit_code == 0
+    assert [entry["claim"]["id"] for entry in frozen(folder)] == [7]
+    assert CliRunner().invoke(app, ["claims", "run", "--claims", "documents"]).exit_code == 0
+    assert [entry["claim"]["id"] for entry in frozen(folder)] == [7]  # read, and not kept
+    assert "needs --claims" in str(CliRunner().invoke(app, ["claims", "run", "--keep"]).exception)
