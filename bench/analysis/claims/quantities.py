@@ -20,6 +20,12 @@ from bench.analysis.claims.derived import DERIVED
 from bench.contracts.errors import BenchError, nearest
 from bench.measures.hypervolume import held_out_hypervolume
 
+OF_ARMS = {
+    "frontier": "gold of the final policies above π0's within a KL budget, mean over budgets of 0 to 10 nats; the best "
+    "policy chosen on every other prompt and read on the rest",
+    "variance": "variance of gold among the final policies, what the choice of samples adds taken off",
+}
+"""Measures of several arms taken together: what each says, for the notes beneath the table."""
 OVER_ARMS = re.compile(r"(range|least)\((.+)\)")
 
 

@@ -15,7 +15,7 @@ from bench.analysis.claims.adjusting import LEVEL, adjusted
 from bench.analysis.claims.derived import DERIVED
 from bench.analysis.claims.kinds import KINDS
 from bench.analysis.claims.kinds.kind import in_braces
-from bench.analysis.claims.quantities import Quantities
+from bench.analysis.claims.quantities import OF_ARMS, Quantities
 from bench.analysis.claims.tested import Tested
 from bench.analysis.claims.verdict import Judged, judge
 from bench.analysis.interval import Interval
@@ -192,6 +192,8 @@ def notes(found: Sequence[Judged], run: RunFrames) -> list[str]:
     )
     used = {name for each in found for t in each.tests for name in _derived(t.test)}
     lines += [f"{name}: {derived.says}." for name, derived in DERIVED.items() if name in used]
+    together = {each.test.measure for one in found for each in one.tests if isinstance(each.test.measure, str)}
+    lines += [f"{name}: {says}." for name, says in OF_ARMS.items() if name in together]
     return [*lines, *state_notes(run)]
 
 
