@@ -87,6 +87,28 @@ def self_bleu(texts: Sequence[str], prompt_ids: Sequence[Hashable]) -> float:
     return float(np.mean(scores)) if scores else float("nan")
 
 
+@measure("empty", "empty", "", None, "share of completions without any text")
+def empty_share(texts: Sequence[str]) -> float:
+    """Completions that hold nothing but white space / completions; in [0, 1].
+
+    Trap: where nearly all are empty, KL, perplexity and win rate are those of a policy that says nothing.
+    """
+    if not texts:
+        raise ValueError("no texts")
+    return float(np.mean([not text.strip() for text in texts]))
+
+
+@measure("commonest", "commonest", "", None, "share of the commonest completion among all prompts'")
+def commonest_share(texts: Sequence[str]) -> float:
+    """How often the commonest completion stands among those of all prompts; in (0, 1], 1: one answer to everything.
+
+    Trap: short answers to alike prompts repeat without any fault of the policy.
+    """
+    if not texts:
+        raise ValueError("no texts")
+    return max(Counter(texts).values()) / len(texts)
+
+
 def _bleu(
     length: int, closest: int, own: list[Counter[tuple[str, ...]]], others: list[list[Counter[tuple[str, ...]]]]
 ) -> float:

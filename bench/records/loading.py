@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -15,18 +16,21 @@ from bench.contracts.errors import BenchError, nearest
 from bench.contracts.measure import MeasureInfo
 from bench.measures.binned_calibration import reliability
 from bench.measures.registry import MEASURES
+from bench.records.chance import Accuracy, accuracy_of
 from bench.records.files import CELLS, COMPARISONS, PACKED, RUN_FILE, is_run
 from bench.records.manifest import whole_file
 from bench.records.reading import Cells, described, planned, read_cells, read_comparisons
 from bench.records.record import Record
 from bench.records.sealing import Damaged
-from bench.stages.artifact import COMPLETIONS, CURVE, PROBES, TRAINING
+from bench.stages.artifact import COMPLETIONS, CURVE, HELDOUT, PROBES, TRAINING
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 IDENTITY = ("cell", "index", "task", "model", "arm", "method", "seed")
 STATUS = ("status", "reason", "step", "judged_by")
+JUDGED = ("win", "tie", "loss", "win_rate")
+"""What a judge decides. None of it is known where the judge is a reward model no better than a coin."""
 TEXTS = ("prompt", "completion", "reference_completion")
 """Columns of completions; each text is JSON in a packed run, so that conversations fit in beside strings."""
 
@@ -63,7 +67,8 @@ class RunFrames:
             `method`, `seed`; `status`, `reason`, `step`, `judged_by`; every measure by its name, and what a method
             reports of itself; `cost_…` (seconds, megabytes, counts); `hyperparameters`, `stages`, `task_settings`,
             `model_settings` (a model's name where it is from the hub), `set_aside`, `about`, `reward_models`,
-            `versions` (dictionaries); `commit`.
+            `versions` (dictionaries); `commit`. What a judge decided is NaN where the judge is useless.
+        useless_judges: by task and model, the accuracy of the judging reward models that are not told from a coin.
         curves, training, completions, probes: the rows of all cells' parquet files behind each cell's identity; empty
             where no cell has such a file. Of a packed cell there are no probes, and the texts of completions are None
             but for some.
@@ -100,7 +105,21 @@ class RunFrames:
         """See the class."""
         rows = [_row(record) for record in self.cells.records.values()]
         frame = pd.DataFrame(rows, columns=None if rows else [*IDENTITY, *STATUS])
-        return frame.sort_values(["index", "cell"], ignore_index=True)
+        frame = frame.sort_values(["index", "cell"], ignore_index=True)
+        if self.useless_judges:
+            useless = pd.MultiIndex.from_frame(frame[["task", "model"]]).isin(list(self.useless_judges))
+            frame.loc[useless, [name for name in JUDGED if name in frame]] = np.nan
+        return frame
+
+    @cached_property
+    def useless_judges(self) -> dict[tuple[str, str], Accuracy]:
+        """See the class."""
+        models: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+        for record in self.cells.records.values():
+            if record.get("judge") == HELDOUT and "judge" in (fitted := record.get("reward_models", {})):
+                models[record["cell"]["task"], record["cell"]["model"]].append(fitted["judge"])
+        accuracies = {of: accuracy_of(each) for of, each in models.items()}
+        return {of: found for of, found in accuracies.items() if found is not None and found.at_chance}
 
     @cached_property
     def pending(self) -> list[str]:

@@ -17,3 +17,6 @@ COMPLETIONS = "completions.parquet"
 
 PROBES = "probes.parquet"
 """In an evaluation's artifact: the model's answers to multiple-choice questions, one row per choice."""
+
+GOLD, HELDOUT = "gold", "held-out reward model"
+"""Who judges: the gold reward, or where none is known the reward model that is fitted on held-out pairs."""

@@ -9,6 +9,7 @@ import pandas as pd
 
 from bench.models.learned_reward import RewardModel
 from bench.models.sequence_scores import reference_scores, sequence_scores
+from bench.stages.artifact import GOLD, HELDOUT
 from bench.stages.job import Job
 from bench.workbench.policy import Samples
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 BATCH = 128
-GOLD, HELDOUT = "gold", "held-out reward model"
 
 
 class Scorer:

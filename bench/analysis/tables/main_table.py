@@ -17,6 +17,7 @@ from bench.analysis.layout import Section, print_sections, write_sections
 from bench.analysis.statistics import iqm_intervals, mean_intervals
 from bench.analysis.tables.best import NOTE as BEST
 from bench.analysis.tables.best import best_arms
+from bench.analysis.tables.doubts import MARK, doubted
 from bench.analysis.tables.main_table_notes import main_table_notes, state_notes
 from bench.analysis.tables.sections import measure_header
 from bench.analysis.winrates.against_reference import win_rate_interval, win_rates_of_prompts
@@ -27,6 +28,8 @@ from bench.records.loading import RunFrames
 ARROWS = {"higher": " ↑", "lower": " ↓", "zero": " → 0", None: ""}
 SHOWN = ("proxy", "gold", "kl", "perplexity_reference", "perplexity_samples", "ece_debiased", "win_rate")
 """The built-in measures that have a column, in the registry's order; one of a plug-in has one always."""
+FEW = 6
+"""As many arms are named that have a measure in fewer cells."""
 JUDGE = "judge: held-out reward model ↑"
 """The column of a task without a gold reward."""
 
@@ -74,6 +77,7 @@ def main_table(run: RunFrames) -> pd.DataFrame:
         for row in summarise(run).to_dict("records")
     }
     shown = _shown(run)
+    in_doubt = {(task, model): doubted(cells) for task, model, cells in run.groups()}
     with_gold = {task for task, _, _, measure in intervals if measure == "gold"}
     rows = []
     for task, model, arm, cells in _arms(run):
@@ -90,7 +94,8 @@ def main_table(run: RunFrames) -> pd.DataFrame:
             row[_header(shown["kl"])] = f"≤ {text['kl_bound']}"
         shares = [own[name].mean for name in ("win", "tie", "loss") if name in own]
         row["win / tie / loss, %"] = " / ".join(f"{100 * share:.0f}" for share in shares)
-        row["seeds ok"] = f"{count['ok']}/{len(cells)}"
+        mark = f" {MARK}" if arm in in_doubt[task, model] else ""
+        row["seeds ok"] = f"{count['ok']}/{len(cells)}{mark}"
         row["not ok"] = ", ".join(f"{n} {status}" for status, n in sorted(count.items()) if status != "ok")
         row["seconds"] = text.get("cost_seconds", "")
         rows.append(row)
@@ -119,9 +124,23 @@ def main_sections(run: RunFrames) -> list[Section]:
         frame = frame.loc[:, (frame != "").any()]
         best = {name: best_arms(cells, headers[name], run.measures) for name in frame if name in headers}
         marks = [(arm, name) for name, arms in best.items() for arm in arms]
-        notes = [*main_table_notes(run, task, model), *([BEST] if marks else [])]
+        notes = [*main_table_notes(run, task, model), *_fewer(run, task, model), *([BEST] if marks else [])]
         sections.append(Section(f"{task} · {model}", frame, notes, marks))
     return sections
+
+
+def _fewer(run: RunFrames, task: str, model: str) -> Iterator[str]:
+    """Which arms have a shown measure in fewer cells than ended well."""
+    table = summarise(run)
+    here = table[(table["task"] == task) & (table["model"] == model) & table["measure"].isin(list(_shown(run)))]
+    cells = run.records[(run.records["task"] == task) & (run.records["model"] == model)]
+    ended = cells[cells["status"] == "ok"]["arm"].value_counts()
+    few = here.assign(ended=here["arm"].map(ended))
+    few = few[few["n"] < few["ended"]]
+    if len(few):
+        told = [f"{row.measure} of {row.arm} {row.n} of {row.ended}" for row in few.head(FEW).itertuples()]
+        more = f", and {len(few) - FEW} more" if len(few) > FEW else ""
+        yield f"(n=…): not every cell has the measure (it is not finite there, or not known): {', '.join(told)}{more}."
 
 
 def _arms(run: RunFrames) -> Iterator[tuple[str, str, str, pd.DataFrame]]:

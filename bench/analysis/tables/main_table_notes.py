@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.statistics import mean_interval
+from bench.analysis.tables.doubts import MARK, doubt_notes
+from bench.records.chance import accuracy_of
 from bench.records.files import COMPARISONS
 from bench.records.loading import RunFrames
 
@@ -22,6 +24,12 @@ def main_table_notes(run: RunFrames, task: str, model: str) -> list[str]:
     cells = run.records[(run.records["task"] == task) & (run.records["model"] == model)]
     ok = cells[cells["status"] == "ok"]
     lines = list(_how_to_read(ok)) if len(ok) else ["No cell has ended well yet."]
+    if (task, model) in run.useless_judges:
+        lines.append(
+            f"No win rates: the judging reward model's accuracy, {run.useless_judges[task, model].text()}, is no "
+            "better than a coin's as far as these tell; more held-out pairs (stages.preferences.heldout) may do."
+        )
+    lines += doubt_notes(cells)
     aside: dict[str, int] = {}
     for each in cells["set_aside"]:
         aside |= {reason: max(count, aside.get(reason, 0)) for reason, count in each.items() if count}
@@ -84,6 +92,12 @@ def _reward_model(role: str, name: str, ok: pd.DataFrame) -> Iterator[str]:
         counts = np.array([each["pairs_heldout"] for each in models.values() if "pairs_heldout" in each])
         on = f"{_range(counts)} held-out pairs" if len(counts) else "held-out pairs"
         yield f"{name}: accuracy {accuracy.text()} on {on}."
+    known = accuracy_of(models.values())
+    if role == "reward_model" and known is not None and known.at_chance:
+        yield (
+            f"{MARK} {name}: its accuracy, {known.text()}, is no better than a coin's as far as these tell: whatever "
+            "follows it follows noise."
+        )
 
 
 def _failures(cells: pd.DataFrame) -> Iterator[str]:

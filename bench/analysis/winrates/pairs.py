@@ -57,7 +57,11 @@ def judged_pairs(run: RunFrames, arms: Collection[str] = ()) -> JudgedPairs | No
         stale = not completion_digests(run).items() <= rows.attrs["completions"].items()
         return JudgedPairs(rows[both], rows.attrs["judge"], stale)
     entrants = entrants_of(run)
-    entrants = entrants[_among(entrants, among, "arm")].reset_index(drop=True)
+    entrants = entrants[_among(entrants, among, "arm")]
+    if run.useless_judges:
+        useless = pd.MultiIndex.from_frame(entrants[["task", "model"]]).isin(list(run.useless_judges))
+        entrants = entrants[~useless]
+    entrants = entrants.reset_index(drop=True)
     judges = ", ".join(sorted(set(run.records["judged_by"].dropna())))
     if not judges or "judge" not in entrants or entrants["judge"].isna().all():
         return None

@@ -25,7 +25,9 @@ from bench.measures.preference import win_rate, win_rate_of_scores
 from bench.measures.registry import MEASURES
 from bench.measures.reward_accuracy import pair_accuracy, pair_ece, pair_nll
 
-ONE_COLUMN = [info for info in MEASURES.values() if len(info.columns) == 1 and info.columns[0] != "answers"]
+ONE_COLUMN = [
+    info for info in MEASURES.values() if len(info.columns) == 1 and info.columns[0] not in ("answers", "texts")
+]
 
 
 @pytest.mark.parametrize("info", ONE_COLUMN, ids=lambda info: info.name)

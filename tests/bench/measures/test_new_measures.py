@@ -8,7 +8,7 @@ import torch
 
 from bench.contracts.stage_settings import TinyModel
 from bench.measures.calibration import ece_debiased, ece_scaled, probe_temperature, token_ece
-from bench.measures.diversity import self_bleu
+from bench.measures.diversity import commonest_share, empty_share, self_bleu
 from bench.measures.hypervolume import dominated_area, held_out_hypervolume, hypervolume
 from bench.measures.optimality import exact_kl, exact_reward, kl_to_optimal, optimality_gap, reward_slope
 from bench.measures.perplexity import surprising_share
@@ -130,6 +130,14 @@ def test_scaling_undoes_over_confidence(choices):
     assert probe_temperature(list(sharp), answers) == pytest.approx(2.5, rel=0.05)
     assert ece_debiased(list(sharp), answers) > 0.03
     assert ece_scaled(list(sharp), answers) == pytest.approx(0, abs=0.008)
+
+
+def test_shares_of_empty_and_of_equal_completions_by_hand():
+    assert empty_share(["", " \n", "a", "b"]) == 0.5
+    assert commonest_share(["a", "a", "b", ""]) == 0.5
+    for measure in (empty_share, commonest_share):
+        with pytest.raises(ValueError, match="no texts"):
+            measure([])
 
 
 def test_self_bleu_by_hand():
