@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.contracts.errors import BenchError
 from bench.models.loading import takes
 from bench.models.padding import positions
-from bench.models.sampling import has_key_values
+from bench.models.sampling import ending_ids, has_key_values
 from methods.reward_gradient.relaxation import survival
 
 Relaxation: TypeAlias = Callable[[Tensor], Tensor]
@@ -112,9 +112,24 @@ def write(
                 past_key_values=output.past_key_values,
                 use_cache=True,
             )
-    vectors = torch.stack(steps, 1)
+    read = torch.stack(steps, 1)
+    vectors = with_one_end(read, ending_ids(policy))
     going = survival(vectors[..., policy.config.eos_token_id])[:, :-1]
-    return Rollout(vectors, torch.stack(logits, 1), vectors, going)
+    return Rollout(vectors, torch.stack(logits, 1), read, going)
+
+
+def with_one_end(vectors: Tensor, ends: list[int]) -> Tensor:
+    """The same relaxed tokens, (…, vocabulary), where all that ends a completion counts as the first of `ends`, EOS.
+
+    So the reward model reads an EOS at the end, as it does in text, whichever token of several the policy ends with.
+    """
+    if len(ends) == 1:
+        return vectors
+    others = torch.zeros_like(vectors[0, 0])
+    others[ends[1:]] = 1
+    eos = torch.zeros_like(others)
+    eos[ends[0]] = 1
+    return vectors * (1 - others) + (vectors @ others).unsqueeze(-1) * eos
 
 
 def force(
@@ -138,7 +153,8 @@ def force(
     logits = next_logits(policy, prompt_ids, prompt_mask, forced_ids)
     end = torch.zeros_like(logits[0, 0])
     end[policy.config.eos_token_id] = 1
-    vectors = torch.where(forced_mask.bool().unsqueeze(-1), relaxation(logits), end)
+    relaxed = with_one_end(relaxation(logits), ending_ids(policy))
+    vectors = torch.where(forced_mask.bool().unsqueeze(-1), relaxed, end)
     return Rollout(vectors, logits, forced_ids, forced_mask.to(logits.dtype))
 
 

@@ -98,6 +98,21 @@ def roll_out(kind: str, model, relaxation, pad_is_eos: bool = False) -> Rollout:
     return force(model, *prompts(pad_is_eos), *forced(FORCED, pad_is_eos), relaxation)
 
 
+@pytest.mark.parametrize("kind", ["free", "teacher_forced"])
+def test_a_relaxed_completion_ends_in_eos_whichever_token_of_several_ends_it(kind):
+    one, several = gpt2(), gpt2()
+    several.generation_config.eos_token_id = [1, 4, 6]
+    kept, folded = (roll_out(kind, model, noisy("soft", 1.0)) for model in (one, several))
+    ends = kept.vectors[..., [1, 4, 6]].sum(-1)
+    torch.testing.assert_close(folded.vectors[..., 1], ends)
+    assert folded.vectors[..., [4, 6]].abs().max() == 0
+    torch.testing.assert_close(folded.vectors.sum(-1), torch.ones_like(ends))
+    torch.testing.assert_close(folded.logits, kept.logits)  # the policy reads what it wrote
+    if kind == "free":
+        going = torch.cat([torch.ones_like(ends[:, :1]), (1 - ends).cumprod(1)[:, :-1]], 1)
+        torch.testing.assert_close(folded.going, going)
+
+
 def noisy(estimator: str, temperature: float):
     """`relax` with noise that is the same in every rollout that begins with a new one of these."""
     return partial(relax, estimator=estimator, temperature=temperature, generator=torch.Generator().manual_seed(0))
