@@ -119,6 +119,8 @@ class _Cached:
             self.always[KEY_VALUES] = _cache(model, self.mask.shape[1])
         if takes(model, "logits_to_keep"):
             self.always["logits_to_keep"] = 1
+        if takes(model, "output_router_logits"):  # which TRL switches on, for a loss that has no meaning here
+            self.always["output_router_logits"] = False
         self.prompt, self.length = input_ids, 0
 
     def next_logits(self, token: Tensor | None) -> Tensor:

@@ -83,7 +83,11 @@ def check_texts(
         if ids and max(ids) >= rows:
             raise BenchError(_beyond(tokenizer, source, max(ids), rows, "token of the task's texts"))
         unknown, count = unknown + ids.count(tokenizer.unk_token_id), count + len(ids)
-    if count and unknown / count >= UNKNOWN:
+    if not count:
+        raise BenchError(
+            f"the tokenizer in {source} makes no tokens of the task's texts: is its tokenizer.json missing?"
+        )
+    if unknown / count >= UNKNOWN:
         raise BenchError(
             f"the tokenizer in {source} knows little of the task's texts: {unknown / count:.0%} of their tokens are "
             f"{tokenizer.unk_token!r}; take a model whose tokenizer was made for such text"

@@ -11,6 +11,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from bench.contracts.errors import BenchError
 from bench.models.ends import PLAIN_CHAT_TEMPLATE, STOPS, add_stops, declared_stops
 
 if TYPE_CHECKING:
@@ -71,8 +72,14 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     """A tokenizer that pads on the left, has a padding token (EOS if it brought none) and a chat template.
 
     It gives texts back as they were, and knows what its model declares as EOS, see `bench.models.ends`.
+
+    Raises:
+        BenchError: there is none in `source`.
     """
-    tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise BenchError(f"no tokenizer can be read from {source}: {' '.join(str(error).split())[:300]}") from None
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, Mamba2Config, MambaConfig, RwkvConfig
+from transformers import AutoModelForCausalLM, Mamba2Config, MambaConfig, MixtralConfig, RwkvConfig
 
 from bench.contracts.stage_settings import TinyModel
 from bench.models.loading import load_model
@@ -78,3 +78,15 @@ def test_a_model_whose_state_is_no_key_value_cache_is_sampled_as_it_says(config)
         places = torch.arange(count)
         truth = whole[len(prompt) - 1 + places, torch.tensor(row[:count])]
         torch.testing.assert_close(said[:count], truth, atol=1e-4, rtol=1e-4)
+
+
+def test_a_mixture_of_experts_is_sampled_while_it_is_trained_to_balance_them():
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(
+        MixtralConfig(
+            vocab_size=12, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+            num_key_value_heads=1, num_local_experts=2, output_router_logits=True, eos_token_id=1, pad_token_id=0,
+        )
+    )  # fmt: skip
+    tokens, mask, _ = generate(model, *pad_left([[3, 4], [5]], 0), 4)
+    assert tokens.shape == mask.shape and mask[:, 0].all()

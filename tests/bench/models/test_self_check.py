@@ -23,7 +23,7 @@ from bench.models.tokenizers import load_tokenizer
 from bench.stages import base
 from bench.stages.artifact import POINTER
 from bench.stages.job import Job
-from tests.small_models import WORDS, llama, tokenizer
+from tests.small_models import WORDS, gpt2, llama, tokenizer
 
 PROMPTS = ["good film", "the plot", "a bad a bad a film"]
 IDS = [tokenizer()(each)["input_ids"] for each in PROMPTS]
@@ -75,6 +75,14 @@ def test_ids_behind_the_embedding_are_refused_by_name():
 def test_texts_in_words_that_the_tokenizer_does_not_know_are_refused():
     said = refusal(check_texts, llama(), tokenizer(), "DIR", ["was ist rot", "ein Film"], [], 8)
     assert "100% of their tokens are '<unk>'" in said
+
+
+def test_a_folder_without_a_tokenizer_is_refused(tmp_path):
+    llama().save_pretrained(tmp_path / "llama")
+    assert "no tokenizer can be read from" in refusal(load_tokenizer, tmp_path / "llama")
+    gpt2().save_pretrained(tmp_path / "gpt2")
+    empty = load_tokenizer(tmp_path / "gpt2")  # transformers makes one of no words
+    assert "is its tokenizer.json missing?" in refusal(check_texts, gpt2(), empty, tmp_path, PROMPTS, [], 8)
 
 
 def test_a_context_that_no_prompt_fits_is_refused_with_what_would_fit():
