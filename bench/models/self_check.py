@@ -117,6 +117,8 @@ def check_sampling(model: PreTrainedModel, source: str | Path, prompt_ids: Seque
     longest = max(1, min(READ, context_length(model) - WRITTEN))
     by_length = sorted(prompt_ids, key=len)
     heads = [list(by_length[place][:longest]) for place in (0, len(by_length) // 2, -1) if by_length[place]]
+    if not heads:
+        raise BenchError(f"every prompt is empty to the tokenizer in {source}: nothing predicts a first token")
     sampling, scoring = gaps(model, heads)
     if not sampling <= TOLERANCE and cached(model):
         setattr(model.config, WITHOUT_CACHE, True)

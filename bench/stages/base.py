@@ -48,7 +48,7 @@ def check(job: Job, source: str, tokenizer: PreTrainedTokenizerBase) -> dict[str
         raise BenchError(f"no prompt of the task can be given to the model in {source}: {sum(aside.values())} {aside}")
     demonstrations = job.task.demonstrations(job.spec["demonstrations_seed"])["completion"][:TEXTS]
     asked, texts = prompts["prompt"][:TEXTS], [text_of(each) for each in demonstrations]
-    model = load_model(source, tokenizer)
+    model = load_model(source, tokenizer).to(job.device)
     check_texts(model, tokenizer, source, asked, texts, job.task.max_completion_tokens)
     return check_sampling(model, source, encode_prompts(tokenizer, asked))
 

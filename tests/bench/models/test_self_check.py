@@ -98,6 +98,10 @@ def test_a_template_that_ends_no_turn_is_refused():
     assert "does not end an assistant's turn" in refusal(check_texts, llama(), endless, "D", conversation, [], 8)
 
 
+def test_prompts_of_no_token_are_refused():
+    assert "every prompt is empty" in refusal(check_sampling, llama(), "DIR", [[], []])
+
+
 def test_a_model_that_looks_ahead_is_refused():
     shape = {"num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
     torch.manual_seed(0)
