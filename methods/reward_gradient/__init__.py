@@ -56,22 +56,28 @@ class RewardGradient(Method):
         """Train from the SFT model; the reference is the workbench's."""
         from transformers import TrainingArguments
 
+        from bench.models.encoding import encode_prompts
+        from bench.models.memory import micro_batch
         from methods.reward_gradient.gap import RelaxationGap
         from methods.reward_gradient.trainer import RewardGradientTrainer
 
         model, reward = workbench.sft_model(), workbench.reward_model
+        texts = self._texts(workbench)
+        longest = max(map(len, encode_prompts(workbench.tokenizer, texts["prompt"])))
+        at_once = micro_batch(model, self.batch_size, longest, workbench.max_completion_tokens)
         trainer = RewardGradientTrainer(
             model=model,
             reward_module=reward.module,
             args=TrainingArguments(
                 **workbench.training_arguments(),
                 max_steps=self.steps,
-                per_device_train_batch_size=self.batch_size,
+                per_device_train_batch_size=at_once,
+                gradient_accumulation_steps=self.batch_size // at_once,
                 learning_rate=self.learning_rate,
                 max_grad_norm=self.max_grad_norm,
                 remove_unused_columns=False,
             ),
-            train_dataset=self._texts(workbench),
+            train_dataset=texts,
             processing_class=workbench.tokenizer,
             ref_model=workbench.reference if self.kl_weight else None,
             max_completion_length=workbench.max_completion_tokens,

@@ -78,6 +78,7 @@ class RewardGradientTrainer(Trainer):
             processing_class=processing_class,
             callbacks=callbacks,
         )
+        self.model_accepts_loss_kwargs = False  # the loss is a mean over its micro-batch
 
     def collate(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         """A batch of prompts, padded on the left, and the completions to be forced, padded on the right."""

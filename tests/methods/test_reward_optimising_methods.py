@@ -171,3 +171,13 @@ def test_the_reward_model_has_to_be_declared(tmp_path, name):
     assert type(method(name)).needs == {"reward_model"}
     with pytest.raises(BenchError, match="without declaring"):
         method(name).train(workbench(tmp_path, needs=set()))
+
+
+def test_a_step_that_goes_through_the_model_in_parts_is_the_same_step(tmp_path, monkeypatch):
+    from bench.models import memory
+
+    whole = method("reward_gradient").train(workbench(tmp_path, curve_points=0))
+    monkeypatch.setattr(memory, "BUDGET", 1)
+    parts = method("reward_gradient").train(workbench(tmp_path, curve_points=0))
+    for name, weight in whole.model.state_dict().items():
+        torch.testing.assert_close(parts.model.state_dict()[name], weight, atol=1e-4, rtol=1e-3)
