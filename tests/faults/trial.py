@@ -136,6 +136,8 @@ def markdown(commits: dict[str, list[Row]]) -> str:
                 for name in ("silent", "tracebacks", "lost", "left")
             ),
         ]
-        cells = [each[0] if len(set(each)) == 1 else " → ".join(each) for each in shown]
+        cells = [
+            "" if set(each) <= {"", "—"} else each[0] if len(set(each)) == 1 else " → ".join(each) for each in shown
+        ]
         lines.append(f"| {'**all**' if kind == 'all' else kind} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
