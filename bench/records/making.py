@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from bench.contracts.plugin import Settings
 from bench.matrix.cells import Cell
 from bench.records.provenance import commit, versions
-from bench.records.record import SCHEMA, CellIdentity, Cost, Record, Status
+from bench.records.record import SCHEMA, CellIdentity, Cost, Data, Record, Status
 
 Infos: TypeAlias = Mapping[str, Mapping[str, Any]]
 """By role, what each stage of a cell reported; of those that ran."""
@@ -63,7 +63,7 @@ def make_record(
             if role in infos
         },
         "cost": _cost(cell, infos),
-        "data": {"set_aside": _set_aside(cell, infos), "about": dict(cell.task.task.about())},
+        "data": {"set_aside": _set_aside(cell, infos), "about": dict(cell.task.task.about()), **_prompts(infos)},
         "device": device,
         "versions": versions(),
         "commit": commit(),
@@ -100,6 +100,14 @@ def _cost(cell: Cell, infos: Infos) -> Cost:
         "reward_model_calls": total("reward_model_calls"),
         "gold_labels": total("gold_labels"),
     }
+
+
+def _prompts(infos: Infos) -> Data:
+    """How many held-out prompts were asked for, and measured."""
+    known = infos.get("reference", {})
+    if "prompts_asked" not in known:
+        return {}
+    return {"prompts": int(known["prompts"]), "prompts_asked": int(known["prompts_asked"])}
 
 
 def _set_aside(cell: Cell, infos: Infos) -> dict[str, int]:

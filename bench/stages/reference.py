@@ -58,6 +58,7 @@ def run(job: Job) -> dict[str, Any]:
         "tokens_sampled": int(frame["length"].sum()),
         "judge": scorer.judge,
         "prompts": len(prompts),
+        "prompts_asked": min(settings.prompts, len(job.task.prompts("test"))),
         "set_aside": {"questions longer than the model's context": set_aside} | left_out,
     }
 

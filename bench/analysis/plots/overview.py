@@ -17,6 +17,7 @@ from bench.analysis.plots.panel import Panel, furthest_apart, known
 from bench.analysis.plots.reward_over_kl import reward_over_kl
 from bench.analysis.plots.style import GREY, WIDTH, bars, shortened, title
 from bench.analysis.statistics import mean_interval
+from bench.measures.calibration import ECE
 
 
 class Column(NamedTuple):
@@ -37,8 +38,8 @@ def overview(panel: Panel) -> Figure | str:
         return f"no arm has {label}"
     arms.sort(key=lambda arm: -panel.cells[arm][column].mean())
     columns = [Column(column, f"{label.split(' (')[0]}, mean")]
-    if known(panel.records, "ece_debiased"):
-        columns.append(Column("ece_debiased", "ECE, debiased", zero=True))
+    if ece := next((name for name in ECE if known(panel.records, name)), None):
+        columns.append(Column(ece, "ECE, debiased", zero=True))
     columns.append(Column("cost_seconds", "seconds, all stages", zero=True))
     figure = Figure(figsize=(WIDTH, 3.5 + 0.21 * len(arms)))
     above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[2.7, 0.75 + 0.21 * len(arms)])[:, 0]

@@ -12,6 +12,7 @@ from bench.analysis.plots.panel import Panel, Part, known
 from bench.analysis.plots.style import GREY, LIGHT, shortened, small_multiples, title
 from bench.analysis.statistics import mean_interval
 from bench.measures.binned_calibration import wilson_interval
+from bench.measures.calibration import ECE
 
 
 def reliability(panel: Panel) -> Figure | str:
@@ -29,7 +30,8 @@ def reliability(panel: Panel) -> Figure | str:
             axes.plot(before["confidence"], before["accuracy"], color=GREY, lw=1.2, ls=":")
         draw(axes, panel, arm, found[arm])
         cells = panel.cells[arm]
-        ece = f"\nECE {mean_interval(cells['ece_debiased']).mean:.3f}" if known(cells, "ece_debiased") else ""
+        measured = next((name for name in ECE if known(cells, name)), None)
+        ece = f"\nECE {mean_interval(cells[measured]).mean:.3f}" if measured else ""
         axes.set_title(shortened(arm, 18) + ece)
         axes.set(xlim=(0, 1), ylim=(-0.36, 1))
         axes.set_xlabel("probability given", fontsize=7.5)

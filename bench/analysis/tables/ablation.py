@@ -14,12 +14,13 @@ from bench.analysis.layout import print_sections, write_sections
 from bench.analysis.statistics import paired_difference
 from bench.analysis.tables.paired_cells import by_seed, held_against, known_measures
 from bench.analysis.tables.sections import measure_header, one_row_per_arm, sections_of
+from bench.measures.calibration import ECE
 from bench.measures.registry import MEASURES
 from bench.records.loading import RunFrames
 
 DEFAULT = "ppo_max"
 """The arm whose ablations are shown unless another one is named."""
-COMPARED = ("gold", "judge", "proxy", "kl", "perplexity_reference", "ece_debiased")
+COMPARED = ("gold", "judge", "proxy", "kl", "perplexity_reference", *ECE)
 COLUMNS = ["task", "model", "arm", "setting", "default", "value", "measure", "difference", "low", "high", "n"]
 COLUMNS += ["seeds", "diverged", "below"]
 

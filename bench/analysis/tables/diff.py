@@ -19,6 +19,7 @@ from bench.analysis.layout import print_sections, write_sections
 from bench.analysis.statistics import holm, paired_difference, unpaired_difference
 from bench.analysis.tables.paired_cells import by_seed, known_measures
 from bench.analysis.tables.sections import p_text, sections_of
+from bench.measures.calibration import ECE
 from bench.measures.registry import MEASURES
 from bench.records.loading import RunFrames
 
@@ -29,7 +30,7 @@ COMPARED = (
     "kl",
     "perplexity_reference",
     "perplexity_samples",
-    "ece_debiased",
+    *ECE,
     "win_rate",
     "judge",
 )

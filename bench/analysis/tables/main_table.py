@@ -22,11 +22,12 @@ from bench.analysis.tables.main_table_notes import main_table_notes, state_notes
 from bench.analysis.tables.sections import measure_header
 from bench.analysis.winrates.against_reference import win_rate_interval, win_rates_of_prompts
 from bench.contracts.measure import MeasureInfo
+from bench.measures.calibration import ECE
 from bench.measures.registry import MEASURES
 from bench.records.loading import RunFrames
 
 ARROWS = {"higher": " ↑", "lower": " ↓", "zero": " → 0", None: ""}
-SHOWN = ("proxy", "gold", "kl", "perplexity_reference", "perplexity_samples", "ece_debiased", "win_rate")
+SHOWN = ("proxy", "gold", "kl", "perplexity_reference", "perplexity_samples", *ECE, "win_rate")
 """The built-in measures that have a column, in the registry's order; one of a plug-in has one always."""
 FEW = 6
 """As many arms are named that have a measure in fewer cells."""
@@ -150,8 +151,10 @@ def _arms(run: RunFrames) -> Iterator[tuple[str, str, str, pd.DataFrame]]:
 
 
 def _shown(run: RunFrames) -> dict[str, MeasureInfo]:
-    """The measures that have a column, those of plug-ins last."""
-    return {name: info for name, info in run.measures.items() if name in SHOWN or name not in MEASURES}
+    """The measures that have a column, those of plug-ins last; of several ECEs the first that the run has."""
+    further = [name for name in ECE if name in run.records and run.records[name].notna().any()][1:]
+    shown = {name: info for name, info in run.measures.items() if name in SHOWN or name not in MEASURES}
+    return {name: info for name, info in shown.items() if name not in further}
 
 
 def _header(info: MeasureInfo) -> str:

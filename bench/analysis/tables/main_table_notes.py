@@ -12,6 +12,7 @@ import pandas as pd
 
 from bench.analysis.statistics import mean_interval
 from bench.analysis.tables.doubts import MARK, doubt_notes
+from bench.measures.calibration import ECE
 from bench.records.chance import accuracy_of
 from bench.records.files import COMPARISONS
 from bench.records.loading import RunFrames
@@ -35,6 +36,9 @@ def main_table_notes(run: RunFrames, task: str, model: str) -> list[str]:
         aside |= {reason: max(count, aside.get(reason, 0)) for reason, count in each.items() if count}
     if aside:
         lines.append(f"Rows set aside: {', '.join(f'{n:,} {why}' for why, n in sorted(aside.items()))}.")
+    short = cells[cells["prompts"] < cells["prompts_asked"]].drop_duplicates(["prompts", "prompts_asked"])
+    for measured, asked in zip(short["prompts"], short["prompts_asked"], strict=True):
+        lines.append(f"{MARK} Measured on {measured:.0f} of {asked:.0f} held-out prompts: the others are set aside.")
     about = {name: value for each in cells["about"] for name, value in each.items()}
     if about:
         lines.append(f"About the task: {', '.join(f'{name} {_number(value)}' for name, value in about.items())}.")
@@ -73,7 +77,7 @@ def _how_to_read(ok: pd.DataFrame) -> Iterator[str]:
     else:
         yield f"No gold reward is known for this task; judge: {judges or 'none'}."
     if len(counts := _values(ok, "probe_count")):
-        yield f"ECE: debiased, every choice an entry, N = {_range(counts)} questions; 0 is best."
+        yield f"ECE: debiased, every choice an entry, N = {_range(counts)} questions; 0 is best{_at_zero(ok, counts)}."
     else:
         yield "No calibration: no multiple-choice questions were asked."
     if len(_values(ok, "kl_bound")):
@@ -107,6 +111,13 @@ def _failures(cells: pd.DataFrame) -> Iterator[str]:
         yield f"{row['arm']}, seed {row['seed']}: {row['status']}{where}: {reason}"
     if len(cells) > SHOWN_FAILURES:
         yield f"… and {len(cells) - SHOWN_FAILURES} further cells that are not ok."
+
+
+def _at_zero(ok: pd.DataFrame, counts: np.ndarray) -> str:
+    """What the primary ECE shows of a calibrated model, at most, see `l1_debiased_ece`: entries outnumber questions."""
+    if not len(_values(ok, ECE[0])):
+        return ""
+    return f", and a calibrated model shows up to {0.74 / math.sqrt(min(counts)):.3f}"
 
 
 def _values(cells: pd.DataFrame, measure: str) -> np.ndarray:

@@ -19,10 +19,11 @@ from bench.analysis.layout import print_sections, write_sections
 from bench.analysis.statistics import holm, paired_difference
 from bench.analysis.tables.paired_cells import by_seed, held_against, known_measures, other_arms
 from bench.analysis.tables.sections import measure_header, one_row_per_arm, p_text, sections_of
+from bench.measures.calibration import ECE
 from bench.measures.registry import MEASURES
 from bench.records.loading import RunFrames
 
-COMPARED = ("proxy", "gold", "judge", "kl", "perplexity_reference", "ece_debiased", "hypervolume")
+COMPARED = ("proxy", "gold", "judge", "kl", "perplexity_reference", *ECE, "hypervolume")
 """The measures that are compared: one family of tests."""
 COLUMNS = ["task", "model", "arm", "measure", "difference", "low", "high", "n"]
 COLUMNS += ["improved", "improved_low", "improved_high", "p"]

@@ -8,6 +8,7 @@ import pandas as pd
 
 from bench.analysis.curves.paths import by_cell
 from bench.contracts.errors import BenchError, nearest
+from bench.measures.calibration import ECE
 from bench.records.loading import RunFrames
 
 
@@ -39,6 +40,7 @@ def by_seed(cells: pd.DataFrame, measure: str) -> dict[Hashable, float]:
 
 
 def known_measures(measures: Iterable[str], *sides: pd.DataFrame) -> list[str]:
-    """Those of `measures` that every side has; the judge only where gold is not known: elsewhere it is the same."""
+    """Those of `measures` that every side has: of several ECEs the first; the judge only where gold is not known."""
     known = [name for name in measures if all(name in cells and cells[name].notna().any() for cells in sides)]
-    return [name for name in known if name != "judge" or "gold" not in known]
+    further = [name for name in known if name in ECE][1:]
+    return [name for name in known if name not in further and (name != "judge" or "gold" not in known)]

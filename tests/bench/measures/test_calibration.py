@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.stats import norm
 
 from bench.contracts.stage_settings import TinyModel
 from bench.contracts.task import Probe
@@ -13,6 +14,7 @@ from bench.measures.binned_calibration import (
     brier_decomposition,
     debiased_ece,
     expected_calibration_error,
+    l1_debiased_ece,
     reliability,
     wilson_interval,
 )
@@ -65,6 +67,38 @@ def test_debiased_ece_of_a_calibrated_model_is_within_0_005_of_0_at_10000_questi
     assert np.std(values) <= spread
     plain = [expected_calibration_error(*each) for each in entries[:20]]
     assert np.mean(plain) > 0.002 > 4 * abs(np.mean(values))  # keeps its bias
+
+
+def test_l1_debiased_ece_by_hand():
+    # one bin of 100 outcomes, half of them right: a gap of 0.05, which is one standard error
+    folded = 0.05 * (2 * norm.pdf(1) + 2 * norm.cdf(1) - 1)
+    assert l1_debiased_ece(np.full(100, 0.45), np.tile([1.0, 0.0], 50)) == pytest.approx(2 * 0.05 - folded)
+    assert l1_debiased_ece(np.full(10_000, 0.9), np.tile([1.0, 0.0], 5000)) == pytest.approx(0.4, abs=1e-6)
+
+
+def errors_of(estimators, true_gap, entries, repetitions=60):
+    """Root mean square error of each estimator where every confidence is too low by `true_gap`."""
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(repetitions):
+        confidences = rng.uniform(0.2, 0.85, entries)
+        outcomes = (rng.random(entries) < confidences + true_gap).astype(float)
+        found.append([estimator(confidences, outcomes) - true_gap for estimator in estimators])
+    return np.array(found)
+
+
+@pytest.mark.parametrize("entries", [2000, 10_000])
+def test_the_primary_ece_errs_least_over_true_errors(entries):
+    estimators = (l1_debiased_ece, debiased_ece, expected_calibration_error)
+    errors = np.concatenate([errors_of(estimators, gap, entries) for gap in (0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1)])
+    primary, cross_fitted, plain = np.sqrt((errors**2).mean(0))
+    assert primary < 0.95 * cross_fitted
+    assert primary < plain
+
+
+def test_the_primary_ece_shows_a_calibrated_model_what_its_page_says():
+    shown = errors_of([l1_debiased_ece], 0.0, 10_000, repetitions=100).mean()
+    assert 0.0055 < shown < 0.74 / math.sqrt(10_000)
 
 
 def test_debiased_ece_finds_real_miscalibration():
