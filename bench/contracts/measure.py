@@ -57,7 +57,7 @@ class Column(NamedTuple):
 # the columns of `RunFrames.records` besides measures
 _OF_RECORDS = {"cell", "index", "task", "model", "arm", "method", "seed", "status", "reason", "step", "judged_by",
                "hyperparameters", "stages", "task_settings", "model_settings", "set_aside", "about", "reward_models",
-               "versions", "commit"}
+               "versions", "commit", "prompts_asked", "prompts_measured"}
 
 COLUMNS: dict[str, Column] = {
     # what π wrote for held-out prompts, and what π0 wrote for the same prompts, row by row

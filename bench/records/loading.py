@@ -67,7 +67,7 @@ class RunFrames:
             `method`, `seed`; `status`, `reason`, `step`, `judged_by`; every measure by its name, and what a method
             reports of itself; `cost_…` (seconds, megabytes, counts); `hyperparameters`, `stages`, `task_settings`,
             `model_settings` (a model's name where it is from the hub), `set_aside`, `about`, `reward_models`,
-            `versions` (dictionaries); `prompts` (held out, measured), `prompts_asked`; `commit`. What a judge decided
+            `versions` (dictionaries); `prompts_asked`, `prompts_measured`; `commit`. What a judge decided
             is NaN where the judge is useless.
         useless_judges: by task and model, the accuracy of the judging reward models that are not told from a coin.
         curves, training, completions, probes: the rows of all cells' parquet files behind each cell's identity; empty
@@ -278,7 +278,7 @@ def _row(record: Record) -> dict[str, Any]:
         "model_settings": cell.get("model_settings", {}),
         "set_aside": data.get("set_aside", {}),
         "about": data.get("about", {}),
-        "prompts": data.get("prompts", np.nan),
+        "prompts_measured": data.get("prompts_measured", np.nan),
         "prompts_asked": data.get("prompts_asked", np.nan),
         "reward_models": record.get("reward_models", {}),
         "versions": record.get("versions", {}),

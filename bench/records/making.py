@@ -107,7 +107,7 @@ def _prompts(infos: Infos) -> Data:
     known = infos.get("reference", {})
     if "prompts_asked" not in known:
         return {}
-    return {"prompts": int(known["prompts"]), "prompts_asked": int(known["prompts_asked"])}
+    return {"prompts_asked": int(known["prompts_asked"]), "prompts_measured": int(known["prompts"])}
 
 
 def _set_aside(cell: Cell, infos: Infos) -> dict[str, int]:

@@ -71,13 +71,13 @@ class Data(TypedDict, total=False):
     """What the task's data came to: rows set aside, counted by reason, and what else the task tells of itself.
 
     `prompts_asked` held-out prompts were to be measured, as many as the evaluation wants and the task has, and
-    `prompts` were.
+    `prompts_measured` were.
     """
 
     set_aside: dict[str, int]
     about: Json
-    prompts: int
     prompts_asked: int
+    prompts_measured: int
 
 
 class Record(TypedDict):

@@ -29,14 +29,14 @@ def doubts(cells: pd.DataFrame) -> dict[str, dict[str, int]]:
     ended = known["finished"] >= NEARLY
     found = {
         "empty": (known["empty"] >= NEARLY) | (known["empty"].isna() & ended & (known["length"] <= 1)),
-        "alike": (known["commonest"] >= NEARLY) & ~(known["empty"] >= NEARLY) & ~(known["prompts"] <= 1),
+        "alike": (known["commonest"] >= NEARLY) & ~(known["empty"] >= NEARLY) & ~(known["prompts_measured"] <= 1),
         "endless": known["finished"] <= 1 - NEARLY,
     }
     counts = {name: ok.loc[rows, "arm"].value_counts(sort=False) for name, rows in found.items()}
     return {name: {str(arm): int(n) for arm, n in each.items()} for name, each in counts.items() if len(each)}
 
 
-_COLUMNS = ("empty", "commonest", "finished", "length", "prompts")
+_COLUMNS = ("empty", "commonest", "finished", "length", "prompts_measured")
 
 
 def doubt_notes(cells: pd.DataFrame) -> Iterator[str]:

@@ -36,8 +36,9 @@ def main_table_notes(run: RunFrames, task: str, model: str) -> list[str]:
         aside |= {reason: max(count, aside.get(reason, 0)) for reason, count in each.items() if count}
     if aside:
         lines.append(f"Rows set aside: {', '.join(f'{n:,} {why}' for why, n in sorted(aside.items()))}.")
-    short = cells[cells["prompts"] < cells["prompts_asked"]].drop_duplicates(["prompts", "prompts_asked"])
-    for measured, asked in zip(short["prompts"], short["prompts_asked"], strict=True):
+    short = cells[cells["prompts_measured"] < cells["prompts_asked"]]
+    short = short.drop_duplicates(["prompts_measured", "prompts_asked"])
+    for measured, asked in zip(short["prompts_measured"], short["prompts_asked"], strict=True):
         lines.append(f"{MARK} Measured on {measured:.0f} of {asked:.0f} held-out prompts: the others are set aside.")
     about = {name: value for each in cells["about"] for name, value in each.items()}
     if about:

@@ -101,5 +101,5 @@ def test_an_arm_with_a_measure_in_fewer_cells_is_told(tmp_path):
 
 def test_prompts_that_were_left_out_are_told(tmp_path):
     directory = write_run(tmp_path / "run", seeds=2, probes=0, arms=ARMS[:2])
-    run = changed(directory, lambda record: record["data"].update(prompts=29, prompts_asked=32))
+    run = changed(directory, lambda record: record["data"].update(prompts_measured=29, prompts_asked=32))
     assert "† Measured on 29 of 32 held-out prompts" in notes(run)
