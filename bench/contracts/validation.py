@@ -55,7 +55,7 @@ class Source:
         while known and known not in self.lines:
             known = known[:-1]
         line = f", line {self.lines[known]}" if known else ""
-        key = ".".join(map(str, keys))
+        key = ".".join(shown(str(each)) for each in keys)
         return BenchError(f"{self.name}{line}: {key}{': ' if key else ''}{problem}")
 
     def settings(self, keys: Keys, cls: type[S], values: dict[str, Any], what: str) -> S:

@@ -131,6 +131,7 @@ def test_texts_survive_the_tokenizer_and_each_choice_is_one_token(task: Quiz) ->
     assert lengths == {len(tokenizer(probe.query)["input_ids"]) + 1}
 
 
+@pytest.mark.slow
 def test_a_model_that_has_read_the_corpus_is_calibrated(task: Quiz, tmp_path: Path) -> None:
 
     from bench.contracts.stage_settings import TinyModel

@@ -54,6 +54,7 @@ def world():
     return {name: (values[name].reshape(shape), float(truth[name])) for name in ESTIMATORS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_the_mean_of_200_repetitions_is_within_its_99_percent_interval_of_the_exact_value(world, name):
     values, truth = world[name]
@@ -72,11 +73,13 @@ def coverage(values, truth):
     return np.mean(np.abs(again.mean(1) - truth) <= half)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in ESTIMATORS if name != "k3"])
 def test_95_percent_intervals_cover_within_two_points(world, name):
     assert coverage(*world[name]) == pytest.approx(0.95, abs=0.02)
 
 
+@pytest.mark.slow
 def test_intervals_about_k3_cover_within_two_points_where_students_t_does_not(world):
     # t: rare completions carry much of the mean, and of 512 samples too few have seen them
     assert 0.8 < coverage(*world["k3"]) < 0.93
@@ -88,6 +91,7 @@ def test_intervals_about_k3_cover_within_two_points_where_students_t_does_not(wo
     assert np.mean([low <= truth <= high for low, high in intervals]) == pytest.approx(0.95, abs=0.02)
 
 
+@pytest.mark.slow
 def test_the_interval_about_k3_takes_off_the_error_that_is_known(world):
     k3, truth = world["k3"]
     error = k3.mean(1) - truth
@@ -96,12 +100,14 @@ def test_the_interval_about_k3_takes_off_the_error_that_is_known(world):
     assert np.var(error - (k3.mean(1) - k1)) < 0.7 * np.var(error)
 
 
+@pytest.mark.slow
 def test_the_two_models_are_far_enough_apart_for_the_tests_to_mean_something(world):
     assert 0.3 < world["kl"][1] < 3
     assert 0.3 < world["kl_forward"][1] < 3
     assert world["kl"][1] != pytest.approx(world["kl_forward"][1], rel=0.02)
 
 
+@pytest.mark.slow
 def test_rao_blackwellisation_does_not_raise_the_variance(world):
     assert world["kl"][0].var() < world["k1"][0].var()
     assert (world["kl"][0].mean(1).var()) < world["k1"][0].mean(1).var()

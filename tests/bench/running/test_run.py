@@ -230,6 +230,7 @@ def test_a_method_that_needs_ratings_gets_them_or_is_skipped(store, tmp_path):
     assert skipped["reason"] == "method 'read_ratings' needs ratings, and task 'toy' has no ratings"
 
 
+@pytest.mark.slow
 def test_reward_models_of_many_kinds_are_arms_of_one_matrix(store, tmp_path):
     kinds = {"ratings": {"fit": "ratings"}, "three": {"members": 3, "aggregate": "min"}, "graded": {"margin": 0.5}}
     arms = {kind: {"method": "best_of_n", "stages": {"reward_model": how}} for kind, how in kinds.items()}

@@ -129,10 +129,9 @@ def test_only_the_evaluation_rests_on_all_measures(stage):
     assert ("bench/measures/registry.py" in found) == (stage == "evaluation")
 
 
-def test_the_base_model_rests_on_neither_measures_nor_sampling_nor_the_workbench():
+def test_the_base_model_rests_on_neither_measures_nor_the_workbench():
     found = rests_on(ROOT / "bench" / "stages" / "base.py")
-    unused = {"bench/models/sampling.py", "bench/workbench/workbench.py", "bench/workbench/policy.py"}
-    assert not found & unused
+    assert not found & {"bench/workbench/workbench.py", "bench/workbench/policy.py"}
     assert not {file for file in found if file.startswith("bench/measures/")}
 
 

@@ -155,6 +155,7 @@ def test_a_trial_that_diverges_is_counted_as_the_worst(tuned: Tuned) -> None:
     assert (frame[frame["arm"] == "fragile"]["status"] == "diverged").sum() == len(bad)
 
 
+@pytest.mark.slow
 def test_the_matrix_that_is_written_runs_as_it_is(tuned: Tuned, folder: Path, matrix: dict[str, Any]) -> None:
     file, *_ = write_search(tuned, folder / "out")
     read = load_matrix(file)
