@@ -56,7 +56,7 @@ def save_model(folder, kind, pad_is_eos):
     tokenizer.save_pretrained(folder)
 
 
-@pytest.mark.parametrize("kind, pad_is_eos", [("llama", True), ("gpt2", False)])
+@pytest.mark.parametrize("kind, pad_is_eos", [("llama", True), pytest.param("gpt2", False, marks=pytest.mark.slow)])
 def test_every_method_runs_on_a_saved_model_and_conversational_data(tmp_path, data, kind, pad_is_eos):
     folder = tmp_path / "model"
     save_model(folder, kind, pad_is_eos)

@@ -367,6 +367,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path):
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_two_runs_on_one_store_do_not_harm_each_other(tmp_path):
     runs = [
         subprocess.Popen(
