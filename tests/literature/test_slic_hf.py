@@ -15,9 +15,6 @@ def test_it_learns_what_is_wanted_from_pairs_and_a_wider_margin_parts_them_furth
     assert records.cost_reward_model_calls.max() == 0
 
 
-import pytest
-
-
 @pytest.mark.slow
 def test_it_is_short(lines):
     assert lines("slic_hf.py") <= 30
