@@ -15,6 +15,5 @@ def test_it_learns_what_is_wanted_from_pairs_and_a_wider_margin_parts_them_furth
     assert records.cost_reward_model_calls.max() == 0
 
 
-@pytest.mark.slow
 def test_it_is_short(lines):
     assert lines("slic_hf.py") <= 30
