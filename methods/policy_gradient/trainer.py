@@ -24,6 +24,7 @@ from bench.models.loading import context_length
 from bench.models.padding import pad_right
 from methods.policy_gradient.acting import Actor, Adapted, PrefixReward, Reward
 from methods.policy_gradient.actor_critic import ActorCritic, Pass, forward_completion, pick, text_nll
+from methods.policy_gradient.after_update import AfterUpdate, update_figures
 from methods.policy_gradient.config import PolicyGradientConfig
 from methods.policy_gradient.constraint import distribution_kl, entropy, sequence_kl_loss, step_kl, token_kl
 from methods.policy_gradient.losses import policy_loss, value_loss
@@ -45,8 +46,8 @@ class PolicyGradientTrainer(Trainer):
     token); `ratio_max`; over a rollout batch's tokens once all its steps are made: `update_kl` (KL(π_old ‖ π)) and
     `ratio_99` (the 99th percentile of π/π_old); as means over the rollouts made: `reward` (as it was given), `kl` (to
     the reference, nats per completion), `completion_length` (tokens), `finished` (share that ended in EOS) and
-    `explained_variance`; `num_tokens`, tokens trained so far; and
-    where it is in use: `kl_weight`, `step_kl_weight`, `reference_kl`, `ptx_loss`, `step_share` (of TRPO's full step).
+    `explained_variance`; `num_tokens`, tokens trained so far; and where it is in use: `kl_weight`, `step_kl_weight`,
+    `reference_kl`, `ptx_loss`, `step_share` (of TRPO's full step).
 
     Args:
         model: the policy; trained in place.
@@ -109,7 +110,7 @@ class PolicyGradientTrainer(Trainer):
         )
         # the loss below is already divided by the number of tokens in the whole optimiser step
         self.model_accepts_loss_kwargs = True
-        self.add_callback(_AfterItsSteps(self))
+        self.add_callback(AfterUpdate(self.steps_per_rollout, self._read_update))
         self.actor = Actor(
             args,
             pair,
@@ -252,23 +253,14 @@ class PolicyGradientTrainer(Trainer):
                 self.actor.adapted.step_kl = (before[0] + kl, before[1] + tokens)
         return total
 
-    def read_update(self) -> None:
+    def _read_update(self) -> None:
         """Log how far the policy now is from the one that sampled the rollout batch: `update_kl`, `ratio_99`."""
-        if self._rollouts is None:
-            return
-        before, after = [], []
-        with torch.no_grad(), self.accelerator.autocast():
-            for rows in torch.arange(self.rollout_size, device=self.args.device).split(self.args.train_batch_size):
-                batch = self._rollouts.rows(rows)
-                mask = batch["mask"].bool()
-                logits, _ = forward_completion(self.model.policy, batch["input_ids"], batch["starts"], mask.shape[1])
-                logprobs = pick((logits.float() / self.args.temperature).log_softmax(-1), batch["completion_ids"])
-                before.append(batch["logprobs"][mask])
-                after.append(logprobs[mask])
-        old, new = torch.cat(before), torch.cat(after)
-        highest = (new - old).exp().quantile(0.99)
-        tokens = torch.tensor(len(old), device=self.args.device)
-        self._averages.add(tokens, update_kl=step_kl(new, old).sum(), ratio_99=highest * tokens)
+        if self._rollouts is not None:
+            with self.accelerator.autocast():
+                tokens, figures = update_figures(
+                    self.model.policy, self._rollouts, self.args.train_batch_size, self.args.temperature
+                )
+            self._averages.add(torch.tensor(tokens, device=self.args.device), **figures)
 
     def _reference_kl(self, distribution: Tensor, logprobs: Tensor, inputs: dict[str, Any], mask: Tensor) -> Tensor:
         """The differentiable KL to the reference, summed over the micro-batch."""
@@ -412,18 +404,6 @@ class PolicyGradientTrainer(Trainer):
     def _sum(self, tensor: Tensor) -> Tensor:
         """The sum over processes."""
         return self.accelerator.reduce(tensor, "sum") if self.accelerator.num_processes > 1 else tensor
-
-
-class _AfterItsSteps(TrainerCallback):
-    """Has each rollout batch's update read once all its optimiser steps are made."""
-
-    def __init__(self, trainer: PolicyGradientTrainer) -> None:
-        self.trainer = trainer
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """After the optimiser's step, before what it logs."""
-        if state.global_step % self.trainer.steps_per_rollout == 0:
-            self.trainer.read_update()
 
 
 def _first_rows(batch: dict[str, Any], share: float) -> dict[str, Any]:

@@ -126,8 +126,7 @@ def pairs(trial: TaskTrial) -> None:
         _columns(rows, "pairs", "prompt", "chosen", "rejected")
         if same := sum(row["chosen"] == row["rejected"] for row in rows):
             raise Broken(f"{same} pairs have the same completion twice: leave them out")
-    if both := set(_keys(train["prompt"])) & set(_keys(test["prompt"])):
-        raise Broken(f"{len(both)} prompts have pairs in both splits: split by prompt")
+    _apart(train, test, "pairs")
 
 
 @promised
@@ -142,8 +141,7 @@ def labelled(trial: TaskTrial) -> None:
             raise Broken(f"labelled has the label {odd[0]!r}: true for a wanted answer, false for an unwanted one")
     if len({*train["label"], *test["label"]}) < 2:
         raise Broken("labelled has one label alone: without wanted and unwanted answers there is nothing to learn")
-    if both := set(_keys(train["prompt"])) & set(_keys(test["prompt"])):
-        raise Broken(f"{len(both)} prompts have labelled answers in both splits: split by prompt")
+    _apart(train, test, "labelled answers")
 
 
 @promised
@@ -251,6 +249,11 @@ def enumeration(trial: TaskTrial) -> None:
         raise Broken(
             "enumerated_gold differs from gold of the same completions: see `bench.models.enumeration.all_completions`"
         )
+
+
+def _apart(train: Dataset, test: Dataset, what: str) -> None:
+    if both := set(_keys(train["prompt"])) & set(_keys(test["prompt"])):
+        raise Broken(f"{len(both)} prompts have {what} in both splits: split by prompt")
 
 
 def _keys(rows: Any) -> list[str]:
